@@ -1,0 +1,306 @@
+"""``EngineConfig``: the whole desired configuration of one engine.
+
+A document is complete by itself: what it does not list is removed. It is
+validated as a whole before anything is changed.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from enum import StrEnum
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    IPvAnyAddress,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
+
+from vpnengine.contract.algorithms import DhGroup, EspEncryption, EspIntegrity, IkeEncryption, IkeHash
+from vpnengine.contract.problems import Problem, Refused, problems_of
+
+SCHEMA_VERSION = 1
+MIN_PSK_LENGTH = 8
+_HOST_LABEL = re.compile(r"^(?!-)[A-Za-z0-9_-]{1,63}(?<!-)$")
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def _subnet(text: str) -> str:
+    try:
+        return str(ipaddress.ip_network(text.strip(), strict=True))
+    except ValueError:
+        pass
+    try:
+        meant = ipaddress.ip_network(text.strip(), strict=False)
+    except ValueError:
+        raise ValueError(f"“{text}” is not a subnet; write it like 10.1.0.0/24") from None
+    raise ValueError(f"“{text}” has host bits set; the subnet is {meant}")
+
+
+def _host(text: str) -> str:
+    text = text.strip().rstrip(".")
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        pass
+    else:
+        if address.is_unspecified or address.is_multicast:
+            raise ValueError(f"“{text}” cannot be a gateway's address; enter its unicast address")
+        return str(address)
+    labels = text.split(".")
+    if len(text) > 253 or not all(_HOST_LABEL.match(label) for label in labels) or labels[-1].isdigit():
+        raise ValueError(f"“{text}” is neither an IP address nor a host name")
+    return text.lower()
+
+
+Subnet = Annotated[str, AfterValidator(_subnet)]
+Host = Annotated[str, AfterValidator(_host)]
+
+
+class StartMode(StrEnum):
+    """When a tunnel is negotiated."""
+
+    TRAFFIC = "traffic"
+    IMMEDIATE = "immediate"
+    RESPONDER = "responder"
+
+
+class IdentityType(StrEnum):
+    """Phase 1 identification types (RFC 2407 section 4.6.2.1)."""
+
+    IPV4 = "ipv4"
+    IPV6 = "ipv6"
+    FQDN = "fqdn"
+    USER_FQDN = "user-fqdn"
+    KEY_ID = "key-id"
+
+
+class Identity(_Model):
+    """How one end names itself in phase 1."""
+
+    type: IdentityType
+    value: Annotated[str, Field(min_length=1, max_length=255)]
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        versions = {IdentityType.IPV4: ipaddress.IPv4Address, IdentityType.IPV6: ipaddress.IPv6Address}
+        if wanted := versions.get(self.type):
+            try:
+                wanted(self.value)
+            except ValueError:
+                raise ValueError(f"“{self.value}” is not an {self.type.value} address") from None
+        if self.type is IdentityType.USER_FQDN and "@" not in self.value:
+            raise ValueError(f"“{self.value}” is not of the form user@example.com")
+        if self.type is IdentityType.FQDN:
+            _host(self.value)
+        return self
+
+    def __str__(self) -> str:
+        return self.value
+
+
+class IkeProposal(_Model):
+    """One phase 1 proposal."""
+
+    encryption: IkeEncryption
+    hash: IkeHash
+    group: DhGroup
+
+    def __str__(self) -> str:
+        return f"{self.encryption}-{self.hash}-{self.group}"
+
+
+class EspProposal(_Model):
+    """One phase 2 transform; ``integrity`` is absent exactly for AEAD ciphers."""
+
+    encryption: EspEncryption
+    integrity: EspIntegrity | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.encryption.is_aead and self.integrity is not None:
+            raise ValueError(f"{self.encryption.value} authenticates by itself; leave the integrity algorithm empty")
+        if not self.encryption.is_aead and self.integrity is None:
+            raise ValueError(f"{self.encryption.value} needs an integrity algorithm, such as sha256")
+        return self
+
+    def __str__(self) -> str:
+        return f"{self.encryption}-{self.integrity}" if self.integrity else str(self.encryption)
+
+
+class Phase1Policy(_Model):
+    """What is offered and accepted for the ISAKMP SA; ``lifetime_s`` in seconds."""
+
+    proposals: Annotated[tuple[IkeProposal, ...], Field(min_length=1, max_length=32)] = (
+        IkeProposal(encryption=IkeEncryption.AES256, hash=IkeHash.SHA256, group=DhGroup.MODP2048),
+    )
+    lifetime_s: Annotated[int, Field(ge=60, le=86_400)] = 28_800
+
+
+class Phase2Policy(_Model):
+    """What is offered and accepted for IPsec SAs; ``lifetime_s`` in seconds."""
+
+    proposals: Annotated[tuple[EspProposal, ...], Field(min_length=1, max_length=32)] = (
+        EspProposal(encryption=EspEncryption.AES256GCM16),
+        EspProposal(encryption=EspEncryption.AES256, integrity=EspIntegrity.SHA256),
+    )
+    pfs_group: DhGroup | None = DhGroup.MODP2048
+    lifetime_s: Annotated[int, Field(ge=30, le=86_400)] = 3_600
+
+
+class DpdPolicy(_Model):
+    """Dead peer detection (RFC 3706); ``interval_s`` 0 turns our probes off."""
+
+    interval_s: Annotated[int, Field(ge=0, le=3_600)] = 10
+    timeout_s: Annotated[int, Field(ge=1, le=86_400)] = 40
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.interval_s and self.timeout_s <= self.interval_s:
+            raise ValueError("the timeout must be longer than the interval")
+        return self
+
+
+class RetransmitPolicy(_Model):
+    """How often and how long an unanswered message is sent again."""
+
+    first_s: Annotated[float, Field(gt=0, le=60)] = 1.0
+    factor: Annotated[float, Field(ge=1, le=4)] = 1.8
+    tries: Annotated[int, Field(ge=1, le=12)] = 5
+
+
+class PeerConfig(_Model):
+    """One third-party gateway.
+
+    ``id`` is stable over renames. ``local_address`` None means the address that
+    the routing table chooses. ``psk`` is the pre-shared secret in UTF-8.
+    """
+
+    id: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
+    name: Annotated[str, Field(min_length=1, max_length=80)]
+    remote: Host
+    local_address: IPvAnyAddress | None = None
+    local_identity: Identity | None = None
+    remote_identity: Identity | None = None
+    psk: SecretStr
+    phase1: Phase1Policy = Phase1Policy()
+    phase2: Phase2Policy = Phase2Policy()
+    local_subnets: Annotated[tuple[Subnet, ...], Field(min_length=1, max_length=256)]
+    remote_subnets: Annotated[tuple[Subnet, ...], Field(min_length=1, max_length=256)]
+    start: StartMode = StartMode.TRAFFIC
+    dpd: DpdPolicy = DpdPolicy()
+    retransmit: RetransmitPolicy = RetransmitPolicy()
+    nat_traversal: Literal["auto", "force", "off"] = "auto"
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        secret = self.psk.get_secret_value()
+        if not secret:
+            raise ValueError("psk: the pre-shared secret is empty; enter the one that the other gateway has")
+        if len(secret) < MIN_PSK_LENGTH:
+            raise ValueError(f"psk: the pre-shared secret is shorter than {MIN_PSK_LENGTH} characters")
+        _check_overlaps("local_subnets", self.local_subnets)
+        _check_overlaps("remote_subnets", self.remote_subnets)
+        for mine in self.local_subnets:
+            for theirs in self.remote_subnets:
+                if _overlap(mine, theirs):
+                    raise ValueError(
+                        f"remote_subnets: {theirs} overlaps the local subnet {mine}; the two ends need different subnets"
+                    )
+        return self
+
+
+class Listen(_Model):
+    """Local UDP ports; a test may use others than 500 and 4500."""
+
+    ike_port: Annotated[int, Field(ge=1, le=65_535)] = 500
+    natt_port: Annotated[int, Field(ge=1, le=65_535)] = 4500
+
+
+class EngineConfig(_Model):
+    """The whole configuration of one engine; ``revision`` numbers the document."""
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    revision: Annotated[int, Field(ge=0)] = 0
+    listen: Listen = Listen()
+    dataplane: Literal["auto", "userspace", "fake"] = "auto"
+    peers: Annotated[tuple[PeerConfig, ...], Field(max_length=20_000)] = ()
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        _check_unique("id", [p.id for p in self.peers])
+        _check_unique("name", [p.name.casefold() for p in self.peers])
+        _check_selectors(self.peers)
+        return self
+
+
+def _overlap(one: str, other: str) -> bool:
+    a, b = ipaddress.ip_network(one), ipaddress.ip_network(other)
+    return a.version == b.version and a.overlaps(b)
+
+
+def _check_overlaps(field: str, subnets: tuple[str, ...]) -> None:
+    for index, one in enumerate(subnets):
+        for other in subnets[index + 1 :]:
+            if _overlap(one, other):
+                raise ValueError(f"{field}: {one} and {other} overlap; list each address once")
+
+
+def _check_unique(field: str, values: list[str]) -> None:
+    seen: set[str] = set()
+    for index, value in enumerate(values):
+        if value in seen:
+            raise ValueError(f"peers.{index}.{field}: “{value}” is used by another peer; {field}s are unique")
+        seen.add(value)
+
+
+def _check_selectors(peers: tuple[PeerConfig, ...]) -> None:
+    """Two peers may not claim the same selector: the packet could go to either."""
+    owners: dict[tuple[str, str], str] = {}
+    for index, peer in enumerate(peers):
+        for mine in peer.local_subnets:
+            for theirs in peer.remote_subnets:
+                owner = owners.setdefault((mine, theirs), peer.name)
+                if owner != peer.name:
+                    raise ValueError(
+                        f"peers.{index}.remote_subnets: {theirs} from {mine} already goes to peer “{owner}”"
+                    )
+
+
+def parse_config(document: Any) -> EngineConfig:
+    """Validate a decoded JSON document.
+
+    :raises Refused: with every problem found, each naming its field; never a secret.
+    """
+    try:
+        return EngineConfig.model_validate(document)
+    except ValidationError as error:
+        raise Refused([_with_prefix(problem) for problem in problems_of(error)]) from None
+
+
+def _with_prefix(problem: Problem) -> Problem:
+    """Move a ``field: sentence`` prefix of a cross-field message into the field's path."""
+    match = re.match(r"^([a-z][a-z0-9_.]*): (.*)$", problem.message, re.DOTALL)
+    if not match:
+        return problem
+    path = f"{problem.field}.{match[1]}" if problem.field else match[1]
+    return Problem(field=path, rule=problem.rule, message=match[2])
+
+
+def config_for_wire(config: EngineConfig) -> dict[str, Any]:
+    """The document with its secrets in clear, for the control socket and nothing else."""
+    document = config.model_dump(mode="json")
+    for row, peer in zip(document["peers"], config.peers, strict=True):
+        row["psk"] = peer.psk.get_secret_value()
+    return document

@@ -1,0 +1,94 @@
+"""The control socket: JSON lines over a unix stream socket.
+
+A request is one line ``{"id": 1, "op": "status", …}``. Its answer is one line
+``{"id": 1, "ok": true, "result": {…}}`` or
+``{"id": 1, "ok": false, "error": "sentence", "problems": [{"field", "rule", "message"}]}``.
+After ``{"op": "events", "after": N, "follow": true}`` has been answered with
+``{"journal", "boot", "first", "last"}``, the engine writes ``{"id": 1, "event": {…}}`` lines
+until the client closes; without ``follow`` it ends with ``{"id": 1, "end": true}``.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+from vpnengine.contract.problems import Problem
+
+MAX_LINE = 64 * 1024 * 1024
+
+
+class _Request(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    id: int = 0
+
+
+class Apply(_Request):
+    """Replace the whole configuration; ``config`` is an ``EngineConfig`` document.
+
+    The result is ``{"revision", "added": [peer ids], "changed": […], "removed": […], "unchanged": […]}``.
+    """
+
+    op: Literal["apply"]
+    config: dict[str, Any] = Field(repr=False)
+
+
+class GetStatus(_Request):
+    """Answered with an ``EngineStatus``."""
+
+    op: Literal["status"]
+
+
+class Initiate(_Request):
+    """Bring up one peer (by id or name): all its selectors, or one as "local,remote"."""
+
+    op: Literal["initiate"]
+    peer: str
+    selector: str | None = None
+
+
+class Terminate(_Request):
+    """Delete a peer's SAs and tell the peer."""
+
+    op: Literal["terminate"]
+    peer: str
+
+
+class Rekey(_Request):
+    """Replace phase 1, or every IPsec SA pair, of one peer now."""
+
+    op: Literal["rekey"]
+    peer: str
+    phase: Literal[1, 2] = 2
+
+
+class GetStats(_Request):
+    """Answered with counters: ``{"datagrams": {…}, "drops": {…}, "negotiations": {…}, "loop_lag_ms": …}``."""
+
+    op: Literal["stats"]
+
+
+class GetEvents(_Request):
+    """Read the journal after event ``after``; ``follow`` keeps the subscription open."""
+
+    op: Literal["events"]
+    after: Annotated[int, Field(ge=0)] = 0
+    follow: bool = False
+
+
+Request = Annotated[
+    Apply | GetStatus | Initiate | Terminate | Rekey | GetStats | GetEvents, Field(discriminator="op")
+]
+REQUEST: TypeAdapter[Request] = TypeAdapter(Request)
+
+
+class Answer(BaseModel):
+    """One answer line."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    id: int
+    ok: bool
+    result: Any = None
+    error: str | None = None
+    problems: tuple[Problem, ...] = ()

@@ -1,0 +1,94 @@
+"""What the engine says of its present state."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+SaState = Literal["larval", "mature", "rekeyed", "dying"]
+Phase1State = Literal["down", "negotiating", "established"]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class SaStatus(_Model):
+    """One IPsec SA pair. Octets and packets are of the inner packets; ages in seconds."""
+
+    state: SaState
+    spi_in: str
+    spi_out: str
+    local: str
+    remote: str
+    encryption: str
+    integrity: str | None
+    pfs_group: str | None
+    encapsulation: Literal["tunnel", "udp-tunnel"]
+    bytes_in: int
+    bytes_out: int
+    packets_in: int
+    packets_out: int
+    replayed: int
+    failed: int
+    age_s: float
+    rekey_in_s: float | None
+    expires_in_s: float
+
+
+class Phase1Status(_Model):
+    """The ISAKMP SA that is used for new exchanges with a peer."""
+
+    state: Phase1State
+    age_s: float | None = None
+    role: Literal["initiator", "responder"] | None = None
+    exchange: Literal["main"] | None = None
+    initiator_cookie: str | None = None
+    responder_cookie: str | None = None
+    encryption: str | None = None
+    hash: str | None = None
+    group: str | None = None
+    local: str | None = None
+    remote: str | None = None
+    local_identity: str | None = None
+    remote_identity: str | None = None
+    nat: Literal["none", "local", "remote", "both"] | None = None
+    dpd: bool | None = None
+    rekey_in_s: float | None = None
+    expires_in_s: float | None = None
+
+
+class LastFailure(_Model):
+    """The newest failure of a peer that is not followed by success."""
+
+    time: float
+    code: str
+    side: str
+    text: str
+    hint: str
+
+
+class PeerStatus(_Model):
+    """One configured peer."""
+
+    id: str
+    name: str
+    remote: str
+    start: str
+    phase1: Phase1Status
+    sas: tuple[SaStatus, ...]
+    selectors: tuple[tuple[str, str], ...]
+    last_failure: LastFailure | None = None
+
+
+class EngineStatus(_Model):
+    """The answer to ``status``; ``drops`` counts packets and datagrams by reason."""
+
+    revision: int
+    dataplane: str
+    boot: str
+    uptime_s: float
+    peers: tuple[PeerStatus, ...]
+    drops: dict[str, int] = {}
+    conditions: tuple[str, ...] = ()

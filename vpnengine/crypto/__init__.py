@@ -1,0 +1,1 @@
+"""Suites, Diffie-Hellman, PRF and secrets: the only room that imports ``cryptography``."""

@@ -1,0 +1,164 @@
+"""What the protocol core takes and gives.
+
+The shell around an ``IkeEndpoint`` calls ``receive``, ``command`` or ``handle_timer``,
+then drains ``transmits``, ``effects`` and ``events`` and arms one timer for ``next_timer``.
+``now`` is always monotonic seconds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from vpnengine.contract.config import EngineConfig
+from vpnengine.esp.sa import Address, IpsecSaPair, Selector
+
+
+@dataclass(frozen=True)
+class Transmit:
+    """One ISAKMP message to send; the shell puts the non-ESP marker before it on the NAT-T port."""
+
+    payload: bytes
+    local: Address
+    remote: Address
+
+
+@dataclass(frozen=True)
+class InstallSa:
+    """Install this pair in the data path."""
+
+    pair: IpsecSaPair
+
+
+@dataclass(frozen=True)
+class RemoveSa:
+    """Remove the pair with this inbound SPI."""
+
+    spi_in: int
+
+
+@dataclass(frozen=True)
+class MoveSa:
+    """The peer of this pair is reached at another address from now on."""
+
+    spi_in: int
+    remote: Address
+
+
+@dataclass(frozen=True)
+class Resolve:
+    """The core wants the address of a peer: answer with ``Resolved`` or ``Unresolved``."""
+
+    peer_id: str
+    host: str
+
+
+Effect = InstallSa | RemoveSa | MoveSa | Resolve
+
+
+@dataclass(frozen=True)
+class Configure:
+    """Make ``config`` effective: new peers are added, missing ones torn down, equal ones left alone."""
+
+    config: EngineConfig
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """A peer's present outer address, and the local address that the routing table gives for it."""
+
+    peer_id: str
+    remote_host: str
+    local_host: str
+
+
+@dataclass(frozen=True)
+class Unresolved:
+    """A peer has no address, or no route leads to it; ``reason`` is a sentence."""
+
+    peer_id: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Acquire:
+    """Traffic wants this selector."""
+
+    peer_id: str
+    selector: Selector
+
+
+@dataclass(frozen=True)
+class InitiatePeer:
+    """Bring a peer's selectors up: all of them, or one."""
+
+    peer_id: str
+    selector: Selector | None = None
+
+
+@dataclass(frozen=True)
+class TerminatePeer:
+    """Delete a peer's SAs, telling the peer."""
+
+    peer_id: str
+
+
+@dataclass(frozen=True)
+class RekeyPeer:
+    """Replace phase 1 (1) or all IPsec SA pairs (2) of a peer now."""
+
+    peer_id: str
+    phase: int
+
+
+@dataclass(frozen=True)
+class SoftExpired:
+    """The data path says that a pair should be replaced soon."""
+
+    spi_in: int
+
+
+@dataclass(frozen=True)
+class HardExpired:
+    """The data path says that a pair carries nothing more."""
+
+    spi_in: int
+
+
+@dataclass(frozen=True)
+class PeerMoved:
+    """An authenticated ESP packet came from another address."""
+
+    spi_in: int
+    remote: Address
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """When the data path last received on a pair, for dead peer detection."""
+
+    last_in: dict[int, float]
+
+
+@dataclass(frozen=True)
+class Shutdown:
+    """Tell every peer that all SAs go away."""
+
+
+Command = (
+    Configure
+    | Resolved
+    | Unresolved
+    | Acquire
+    | InitiatePeer
+    | TerminatePeer
+    | RekeyPeer
+    | SoftExpired
+    | HardExpired
+    | PeerMoved
+    | Traffic
+    | Shutdown
+)
+
+
+class UnknownPeer(LookupError):
+    """A command names a peer that is not configured."""
