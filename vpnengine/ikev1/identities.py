@@ -1,0 +1,112 @@
+"""Identities of phase 1 and subnets of phase 2 as identification payloads (RFC 2407 section 4.6.2)."""
+
+from __future__ import annotations
+
+import ipaddress
+
+from vpnengine.contract.config import Identity, IdentityType
+from vpnengine.esp.sa import Network
+from vpnengine.isakmp.constants import IdType
+from vpnengine.isakmp.payloads import Identification
+
+_TEXT_TYPES = {
+    IdentityType.FQDN: IdType.FQDN,
+    IdentityType.USER_FQDN: IdType.USER_FQDN,
+    IdentityType.KEY_ID: IdType.KEY_ID,
+}
+_ADDRESS_TYPES = {IdType.IPV4_ADDR: 4, IdType.IPV6_ADDR: 16}
+_NAMES = {
+    IdType.IPV4_ADDR: "ipv4",
+    IdType.IPV6_ADDR: "ipv6",
+    IdType.FQDN: "fqdn",
+    IdType.USER_FQDN: "user-fqdn",
+    IdType.KEY_ID: "key-id",
+    IdType.DER_ASN1_DN: "dn",
+}
+
+
+def build_identity(identity: Identity | None, local_host: str) -> Identification:
+    """Our ID payload; without a configured identity it is our address."""
+    if identity is None:
+        return address_identity(local_host)
+    if identity.type in _TEXT_TYPES:
+        return Identification(_TEXT_TYPES[identity.type], 0, 0, identity.value.encode())
+    return address_identity(identity.value)
+
+
+def address_identity(host: str) -> Identification:
+    """An address as ID_IPV4_ADDR or ID_IPV6_ADDR."""
+    address = ipaddress.ip_address(host)
+    kind = IdType.IPV4_ADDR if address.version == 4 else IdType.IPV6_ADDR
+    return Identification(kind, 0, 0, address.packed)
+
+
+def describe_identity(payload: Identification) -> str:
+    """The identity as text with its type, such as ``fqdn gw.example.com``."""
+    name = (
+        _NAMES.get(IdType(payload.type), f"type {payload.type}") if payload.type in _NAMES else f"type {payload.type}"
+    )
+    size = _ADDRESS_TYPES.get(IdType(payload.type)) if payload.type in _NAMES else None
+    if size is not None and len(payload.data) == size:
+        return f"{name} {ipaddress.ip_address(payload.data)}"
+    text = payload.data.decode("utf-8", "replace")
+    return f"{name} {text if text.isprintable() else payload.data.hex()}"
+
+
+def same_identity(payload: Identification, expected: Identity) -> bool:
+    """True if the peer is who we expect: type and value are equal; names ignore case."""
+    wanted = build_identity(expected, "0.0.0.0")
+    if payload.type != wanted.type:
+        return False
+    if payload.type in (IdType.FQDN, IdType.USER_FQDN):
+        return payload.data.lower() == wanted.data.lower()
+    return payload.data == wanted.data
+
+
+def network_identity(network: Network) -> Identification:
+    """A subnet for quick mode; a single address is sent as an address."""
+    if network.prefixlen == network.max_prefixlen:
+        return address_identity(str(network.network_address))
+    kind = IdType.IPV4_ADDR_SUBNET if network.version == 4 else IdType.IPV6_ADDR_SUBNET
+    return Identification(kind, 0, 0, network.network_address.packed + network.netmask.packed)
+
+
+def identity_network(payload: Identification) -> Network | None:
+    """The subnet that a quick mode ID means, by whatever type it is written; None if it is none."""
+    data = payload.data
+    try:
+        if payload.type in (IdType.IPV4_ADDR, IdType.IPV6_ADDR):
+            return ipaddress.ip_network(_address(payload, data, 1)[0])
+        first, second = _address(payload, data, 2)
+        if payload.type in (IdType.IPV4_ADDR_SUBNET, IdType.IPV6_ADDR_SUBNET):
+            return ipaddress.ip_network(f"{first}/{_prefix(second)}")
+        if payload.type in (IdType.IPV4_ADDR_RANGE, IdType.IPV6_ADDR_RANGE):
+            networks = list(ipaddress.summarize_address_range(first, second))  # type: ignore[type-var]
+            return networks[0] if len(networks) == 1 else None
+    except (ValueError, TypeError):
+        return None
+    return None
+
+
+def describe_network(payload: Identification) -> str:
+    """A quick mode ID as text, with protocol and port if it names them."""
+    network = identity_network(payload)
+    text = str(network) if network else f"ID type {payload.type} {payload.data.hex()[:64]}"
+    return text if not (payload.protocol or payload.port) else f"{text} protocol {payload.protocol} port {payload.port}"
+
+
+def _address(payload: Identification, data: bytes, count: int) -> list[ipaddress.IPv4Address | ipaddress.IPv6Address]:
+    v4 = payload.type in (IdType.IPV4_ADDR, IdType.IPV4_ADDR_SUBNET, IdType.IPV4_ADDR_RANGE)
+    size = 4 if v4 else 16
+    if len(data) != size * count:
+        raise ValueError("wrong length")
+    return [ipaddress.ip_address(data[i * size : (i + 1) * size]) for i in range(count)]
+
+
+def _prefix(mask: ipaddress.IPv4Address | ipaddress.IPv6Address) -> int:
+    bits = mask.max_prefixlen
+    value = int(mask)
+    ones = bits - (value ^ ((1 << bits) - 1)).bit_length()
+    if value != ((1 << bits) - 1) ^ ((1 << (bits - ones)) - 1):
+        raise ValueError("the mask has holes")
+    return ones

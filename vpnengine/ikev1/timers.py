@@ -1,0 +1,57 @@
+"""A queue of named timers: set and cancel in O(log n), the next deadline with its reason."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class _Entry:
+    when: float
+    why: str
+    action: Callable[[], None]
+
+
+class TimerQueue:
+    """Timers by key; setting a key again replaces its timer."""
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[float, int, Hashable]] = []
+        self._entries: dict[Hashable, tuple[int, _Entry]] = {}
+        self._count = 0
+
+    def set(self, key: Hashable, when: float, why: str, action: Callable[[], None]) -> None:
+        """Call ``action`` at ``when`` (monotonic seconds); ``why`` is for people."""
+        self._count += 1
+        self._entries[key] = (self._count, _Entry(when, why, action))
+        heapq.heappush(self._heap, (when, self._count, key))
+
+    def cancel(self, key: Hashable) -> None:
+        """Forget a timer; unknown keys are fine."""
+        self._entries.pop(key, None)
+
+    def when(self, key: Hashable) -> float | None:
+        """The deadline of one timer."""
+        entry = self._entries.get(key)
+        return entry[1].when if entry else None
+
+    def next(self) -> tuple[float, str] | None:
+        """The earliest deadline and its reason."""
+        while self._heap:
+            when, count, key = self._heap[0]
+            entry = self._entries.get(key)
+            if entry is not None and entry[0] == count:
+                return when, entry[1].why
+            heapq.heappop(self._heap)
+        return None
+
+    def run_due(self, now: float) -> None:
+        """Run everything due at ``now``. A timer set meanwhile for ``now`` waits for the next call."""
+        due: list[_Entry] = []
+        while (head := self.next()) is not None and head[0] <= now:
+            _, _, key = heapq.heappop(self._heap)
+            due.append(self._entries.pop(key)[1])
+        for entry in due:
+            entry.action()
