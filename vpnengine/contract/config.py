@@ -25,7 +25,7 @@ from pydantic import (
 from vpnengine.contract.algorithms import DhGroup, EspEncryption, EspIntegrity, IkeEncryption, IkeHash
 from vpnengine.contract.problems import Problem, Refused, problems_of
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION: Literal[1] = 1
 MIN_PSK_LENGTH = 8
 _HOST_LABEL = re.compile(r"^(?!-)[A-Za-z0-9_-]{1,63}(?<!-)$")
 
@@ -216,7 +216,8 @@ class PeerConfig(_Model):
             for theirs in self.remote_subnets:
                 if _overlap(mine, theirs):
                     raise ValueError(
-                        f"remote_subnets: {theirs} overlaps the local subnet {mine}; the two ends need different subnets"
+                        f"remote_subnets: {theirs} overlaps the local subnet {mine}; "
+                        "the two ends need different subnets"
                     )
         return self
 

@@ -77,9 +77,7 @@ class GetEvents(_Request):
     follow: bool = False
 
 
-Request = Annotated[
-    Apply | GetStatus | Initiate | Terminate | Rekey | GetStats | GetEvents, Field(discriminator="op")
-]
+Request = Annotated[Apply | GetStatus | Initiate | Terminate | Rekey | GetStats | GetEvents, Field(discriminator="op")]
 REQUEST: TypeAdapter[Request] = TypeAdapter(Request)
 
 

@@ -95,10 +95,12 @@ class DataPlane(ABC):
         """Make exactly these policies effective; unchanged ones are not touched."""
 
     @abstractmethod
-    def install(self, pair: IpsecSaPair) -> None:
+    def install(self, pair: IpsecSaPair, outbound: bool = True) -> None:
         """Install both directions. Outbound traffic of the selector moves to the newest pair.
 
-        Older pairs of the same selector go on receiving until removed.
+        Older pairs of the same selector go on receiving until removed. With ``outbound`` False
+        the pair only receives and outbound traffic stays where it is, until the same pair is
+        installed again with True.
         """
 
     @abstractmethod

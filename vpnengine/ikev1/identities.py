@@ -9,6 +9,7 @@ from vpnengine.esp.sa import Network
 from vpnengine.isakmp.constants import IdType
 from vpnengine.isakmp.payloads import Identification
 
+IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 _TEXT_TYPES = {
     IdentityType.FQDN: IdType.FQDN,
     IdentityType.USER_FQDN: IdType.USER_FQDN,
@@ -81,8 +82,7 @@ def identity_network(payload: Identification) -> Network | None:
         if payload.type in (IdType.IPV4_ADDR_SUBNET, IdType.IPV6_ADDR_SUBNET):
             return ipaddress.ip_network(f"{first}/{_prefix(second)}")
         if payload.type in (IdType.IPV4_ADDR_RANGE, IdType.IPV6_ADDR_RANGE):
-            networks = list(ipaddress.summarize_address_range(first, second))  # type: ignore[type-var]
-            return networks[0] if len(networks) == 1 else None
+            return _range(first, second)
     except (ValueError, TypeError):
         return None
     return None
@@ -95,7 +95,7 @@ def describe_network(payload: Identification) -> str:
     return text if not (payload.protocol or payload.port) else f"{text} protocol {payload.protocol} port {payload.port}"
 
 
-def _address(payload: Identification, data: bytes, count: int) -> list[ipaddress.IPv4Address | ipaddress.IPv6Address]:
+def _address(payload: Identification, data: bytes, count: int) -> list[IpAddress]:
     v4 = payload.type in (IdType.IPV4_ADDR, IdType.IPV4_ADDR_SUBNET, IdType.IPV4_ADDR_RANGE)
     size = 4 if v4 else 16
     if len(data) != size * count:
@@ -103,7 +103,16 @@ def _address(payload: Identification, data: bytes, count: int) -> list[ipaddress
     return [ipaddress.ip_address(data[i * size : (i + 1) * size]) for i in range(count)]
 
 
-def _prefix(mask: ipaddress.IPv4Address | ipaddress.IPv6Address) -> int:
+def _range(first: IpAddress, last: IpAddress) -> Network | None:
+    """The subnet that a range fills exactly."""
+    for bits in range(first.max_prefixlen + 1):
+        network: Network = ipaddress.ip_network(f"{first}/{bits}", strict=False)
+        if network.network_address == first and network.broadcast_address == last:
+            return network
+    return None
+
+
+def _prefix(mask: IpAddress) -> int:
     bits = mask.max_prefixlen
     value = int(mask)
     ones = bits - (value ^ ((1 << bits) - 1)).bit_length()

@@ -24,9 +24,14 @@ class Transmit:
 
 @dataclass(frozen=True)
 class InstallSa:
-    """Install this pair in the data path."""
+    """Install this pair in the data path.
+
+    With ``outbound`` False it only receives: the responder of a quick mode must be ready for
+    the peer's packets before it may send any itself. The same pair follows with True.
+    """
 
     pair: IpsecSaPair
+    outbound: bool = True
 
 
 @dataclass(frozen=True)

@@ -51,6 +51,9 @@ class Nat:
         return "local" if self.local else "remote" if self.remote else "none"
 
 
+NO_NAT = Nat()
+
+
 def our_vendor_ids(nat_traversal: str) -> list[VendorId]:
     """The vendor ids of our first message."""
     return [VendorId(DPD)] if nat_traversal == "off" else [VendorId(RFC_3947), VendorId(DPD)]

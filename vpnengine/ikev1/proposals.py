@@ -191,11 +191,7 @@ def phase2_accepted(proposal: EspProposal, pfs: DhGroup | None, mode: c.Encapsul
 
 
 def offer_phase2(policy: Phase2Policy, spi: int, mode: c.Encapsulation) -> SecurityAssociation:
-    """The SA payload of quick mode's first message.
-
-    Each ESP cipher is a proposal of its own, as transforms of one proposal share an SPI and
-    several gateways look at the first transform of each proposal only.
-    """
+    """The SA payload of quick mode's first message: one ESP proposal, a transform per configured one."""
     transforms = [_esp_transform(n, p, policy, mode) for n, p in enumerate(policy.proposals, 1)]
     proposal = Proposal(1, c.Protocol.ESP, spi.to_bytes(4, "big"), tuple(transforms))
     return SecurityAssociation((proposal,))
@@ -261,3 +257,9 @@ def _name(names: dict[int, str], number: int | None, what: str) -> str:
     if number is None:
         return ""
     return names.get(number, f"{what}{number}")
+
+
+def with_spi(choice: Phase2Choice, spi: int) -> SecurityAssociation:
+    """The responder's answer: the chosen transform under our own SPI."""
+    chosen = choice.proposal
+    return SecurityAssociation((Proposal(chosen.number, chosen.protocol, spi.to_bytes(4, "big"), chosen.transforms),))

@@ -1,0 +1,30 @@
+"""Event codes of the engine around the protocol: start, stop, configuration, names."""
+
+from __future__ import annotations
+
+from vpnengine.contract.entry import Entry
+from vpnengine.contract.events import Severity, Side
+
+ENTRIES = (
+    Entry("engine.started", Severity.NOTICE, 0, "engine started, data path {dataplane}", "Engine started"),
+    Entry("engine.stopped", Severity.NOTICE, 0, "engine stopped", "Engine stopped"),
+    Entry(
+        "engine.config.applied",
+        Severity.INFO,
+        0,
+        "configuration revision {revision} applied: {added} added, {changed} changed, {removed} removed, "
+        "{unchanged} unchanged",
+        "Configuration applied",
+    ),
+    Entry(
+        "engine.peer.unresolved",
+        Severity.ERROR,
+        1,
+        "no address for {host}: {reason}",
+        "The peer's name does not resolve",
+        "The name server gave no address for the peer's host name, or no route leads to it.",
+        "Check the host name in the field Public address, and this appliance's DNS and default route.",
+        "Ask which host name or address the gateway has.",
+        Side.LOCAL,
+    ),
+)

@@ -1,0 +1,79 @@
+"""Making a configuration effective without touching what did not change."""
+
+from __future__ import annotations
+
+from vpnengine.contract.config import EngineConfig, PeerConfig, StartMode
+from vpnengine.ikev1 import informational, lifecycle, negotiate, pairs
+from vpnengine.ikev1.core import Core
+from vpnengine.ikev1.model import Peer, make_peer
+
+_PHASE1_FIELDS = ("remote", "local_address", "local_identity", "remote_identity", "psk", "phase1", "nat_traversal")
+_PHASE2_FIELDS = ("phase2",)
+
+
+def configure(core: Core, config: EngineConfig) -> None:
+    """Add, change and remove peers so that exactly those of ``config`` remain."""
+    core.listen = config.listen
+    wanted = {peer.id: peer for peer in config.peers}
+    for peer in list(core.peers.values()):
+        if peer.id not in wanted:
+            _remove(core, peer)
+    for peer_config in config.peers:
+        known = core.peers.get(peer_config.id)
+        if known is None:
+            _add(core, peer_config)
+        elif known.config != peer_config:
+            _change(core, known, peer_config)
+
+
+def _remove(core: Core, peer: Peer) -> None:
+    lifecycle.terminate(core, peer)
+    core.timers.cancel(("resolve", peer.id))
+    _forget_host(core, peer)
+    del core.peers[peer.id]
+
+
+def _forget_host(core: Core, peer: Peer) -> None:
+    """Another peer with the same address, if there is one, takes the place."""
+    if peer.remote_host is None or core.by_host.get(peer.remote_host) is not peer:
+        return
+    del core.by_host[peer.remote_host]
+    heir = next((p for p in core.peers.values() if p is not peer and p.remote_host == peer.remote_host), None)
+    if heir is not None:
+        core.by_host[peer.remote_host] = heir
+
+
+def _add(core: Core, config: PeerConfig) -> None:
+    peer = make_peer(config)
+    core.peers[peer.id] = peer
+    _begin(core, peer)
+
+
+def _begin(core: Core, peer: Peer) -> None:
+    """Its address is needed at once, also to recognise it when it calls."""
+    negotiate.ask_address(core, peer)
+    if peer.config.start is StartMode.IMMEDIATE:
+        negotiate.want_all(core, peer)
+
+
+def _change(core: Core, peer: Peer, config: PeerConfig) -> None:
+    """Tear down only what the change touches."""
+    changed = {name for name in type(config).model_fields if getattr(config, name) != getattr(peer.config, name)}
+    fresh = make_peer(config)
+    if changed & set(_PHASE1_FIELDS):
+        lifecycle.terminate(core, peer)
+        _forget_host(core, peer)
+        core.timers.cancel(("resolve", peer.id))
+        core.peers[peer.id] = fresh
+        _begin(core, fresh)
+        return
+    peer.config, peer.selectors = config, fresh.selectors
+    gone = [p for p in peer.pairs if p.params.selector not in peer.selectors or changed & set(_PHASE2_FIELDS)]
+    sa = peer.current()
+    if sa is not None:
+        informational.send_delete_esp(core, sa, [p.params.spi_in for p in gone])
+    for pair in gone:
+        pairs.remove(core, peer, pair, "ike.phase2.deleted")
+    peer.wanted = {selector: at for selector, at in peer.wanted.items() if selector in peer.selectors}
+    if config.start is StartMode.IMMEDIATE:
+        negotiate.want_all(core, peer)

@@ -1,0 +1,208 @@
+"""What every exchange shares: clock, randomness, timers, output queues and tables."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from vpnengine.contract.catalogue import CATALOGUE
+from vpnengine.contract.config import Listen
+from vpnengine.contract.events import EventBody, Severity, Side
+from vpnengine.contract.status import LastFailure
+from vpnengine.esp.sa import Address, Selector
+from vpnengine.ikev1.faults import Fault
+from vpnengine.ikev1.interface import Effect, Transmit
+from vpnengine.ikev1.model import IsakmpSa, Pair, Peer
+from vpnengine.ikev1.timers import TimerQueue
+
+TRACE_LENGTH = 2_000
+QUIET_S = 60.0
+MAX_QUIET = 4_096
+
+
+@dataclass(frozen=True)
+class TraceRecord:
+    """One decision about one message: ``sent``, ``resent``, ``received`` or ``dropped`` with its reason."""
+
+    at: float
+    what: str
+    message: str
+    size: int
+    remote: str
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class _Subject:
+    """What an event is about."""
+
+    peer: Peer | None = None
+    sa: IsakmpSa | None = None
+    pair: Pair | None = None
+    selector: Selector | None = None
+    at: Address | None = None
+
+
+class Core:
+    """The state that the exchanges work on. ``now`` is set by the endpoint before each call."""
+
+    def __init__(self, rng: Callable[[int], bytes], raw_esp: bool) -> None:
+        self.rng = rng
+        self.raw_esp = raw_esp
+        self.now = 0.0
+        self.listen = Listen()
+        self.timers = TimerQueue()
+        self.transmits: list[Transmit] = []
+        self.effects: list[Effect] = []
+        self.events: list[EventBody] = []
+        self.peers: dict[str, Peer] = {}
+        self.by_host: dict[str, Peer] = {}
+        self.sas: dict[bytes, IsakmpSa] = {}
+        self.pairs: dict[int, tuple[Peer, Pair]] = {}
+        self.counters: Counter[str] = Counter()
+        self.trace: deque[TraceRecord] = deque(maxlen=TRACE_LENGTH)
+        self._quiet: dict[tuple[str, str], float] = {}
+
+    # Randomness
+
+    def cookie(self) -> bytes:
+        """Eight unpredictable octets, not all zero (RFC 2408 section 2.5.3)."""
+        return self._nonzero(8)
+
+    def message_id(self, sa: IsakmpSa) -> int:
+        """A message id that this ISAKMP SA has not seen (RFC 2409 section 5.5)."""
+        while (number := int.from_bytes(self._nonzero(4), "big")) in sa.used_ids:
+            pass
+        sa.used_ids.add(number)
+        return number
+
+    def spi(self) -> int:
+        """An unused SPI; 0 to 255 are reserved (RFC 4303 section 2.1)."""
+        while True:
+            number = int.from_bytes(self.rng(4), "big")
+            if number > 255 and number not in self.pairs:
+                return number
+
+    def _nonzero(self, count: int) -> bytes:
+        while not any(octets := self.rng(count)):
+            pass
+        return octets
+
+    # Output
+
+    def send(self, sa: IsakmpSa, datagram: bytes, what: str) -> Transmit:
+        """Queue a message of an ISAKMP SA."""
+        transmit = Transmit(datagram, sa.local, sa.remote)
+        self.transmits.append(transmit)
+        self.note("sent", what, len(datagram), sa.remote)
+        return transmit
+
+    def resend(self, transmit: Transmit, what: str) -> None:
+        """Queue a message once more."""
+        self.transmits.append(transmit)
+        self.counters["retransmitted"] += 1
+        self.note("resent", what, len(transmit.payload), transmit.remote)
+
+    def note(self, what: str, message: str, size: int, remote: Address, detail: str = "") -> None:
+        """Add a record to the trace."""
+        self.trace.append(TraceRecord(self.now, what, message, size, str(remote), detail))
+
+    def drop(self, reason: str, message: str, size: int, remote: Address) -> None:
+        """Count and trace a datagram that changes nothing."""
+        self.counters[f"dropped: {reason}"] += 1
+        self.note("dropped", message, size, remote, reason)
+
+    def emit(
+        self,
+        code: str,
+        *,
+        peer: Peer | None = None,
+        sa: IsakmpSa | None = None,
+        pair: Pair | None = None,
+        selector: Selector | None = None,
+        at: Address | None = None,
+        side: Side | None = None,
+        hint: str | None = None,
+        evidence: dict[str, str] | None = None,
+        **arguments: object,
+    ) -> EventBody:
+        """Queue an event; its text, severity and default hint come from the catalogue.
+
+        ``at`` is the address of somebody who has no SA; ``arguments`` fill the text.
+        """
+        return self._emit(code, arguments, _Subject(peer, sa, pair, selector, at), side, hint, evidence)
+
+    def _emit(
+        self,
+        code: str,
+        arguments: Mapping[str, object],
+        subject: _Subject,
+        side: Side | None,
+        hint: str | None,
+        evidence: dict[str, str] | None,
+    ) -> EventBody:
+        entry = CATALOGUE[code]
+        sa, pair, at = subject.sa, subject.pair, subject.at
+        peer, selector = subject.peer, subject.selector
+        peer = peer or (sa.peer if sa else None)
+        selector = selector or (pair.params.selector if pair else None)
+        event = EventBody(
+            code=code,
+            severity=entry.severity,
+            phase=entry.phase,  # type: ignore[arg-type]
+            text=entry.text.format(**arguments),
+            peer_id=peer.id if peer else None,
+            peer=peer.config.name if peer else None,
+            local=str(sa.local) if sa else str(pair.params.local) if pair else None,
+            remote=str(sa.remote) if sa else str(pair.params.remote) if pair else str(at) if at else None,
+            cookies=sa.name if sa else None,
+            negotiation=sa.initiator_cookie.hex() if sa else None,
+            spi_in=f"{pair.params.spi_in:08x}" if pair else None,
+            spi_out=f"{pair.params.spi_out:08x}" if pair else None,
+            selector_local=str(selector.local) if selector else None,
+            selector_remote=str(selector.remote) if selector else None,
+            side=entry.side if side is None else side,
+            hint=hint or entry.here or None,
+            evidence=evidence or {},
+        )
+        self.events.append(event)
+        if peer and event.severity in (Severity.ERROR, Severity.WARNING):
+            self._remember(peer, event)
+        return event
+
+    def emit_fault(self, fault: Fault, *, sa: IsakmpSa | None = None, selector: Selector | None = None) -> None:
+        """Queue the event of a fault, with its side, evidence and hint."""
+        subject = _Subject(sa=sa, selector=selector)
+        self._emit(fault.code, fault.arguments, subject, fault.side, fault.hint, fault.evidence)
+
+    def quiet(self, code: str, subject: str) -> bool:
+        """True if this event about this subject was let through less than a minute ago."""
+        key = (code, subject)
+        if self._quiet.get(key, -QUIET_S) + QUIET_S > self.now:
+            return True
+        if len(self._quiet) >= MAX_QUIET:
+            self._quiet = {k: at for k, at in self._quiet.items() if at + QUIET_S > self.now}
+            if len(self._quiet) >= MAX_QUIET:
+                return True
+        self._quiet[key] = self.now
+        return False
+
+    def _remember(self, peer: Peer, event: EventBody) -> None:
+        peer.last_failure = LastFailure(
+            time=self.now, code=event.code, side=event.side.value, text=event.text, hint=event.hint or ""
+        )
+        peer.last_failure_at = self.now
+
+    # Tables
+
+    def add_sa(self, sa: IsakmpSa) -> None:
+        """List an ISAKMP SA under its cookies; a responder cookie that is not known yet is zero."""
+        self.sas[sa.cookies] = sa
+        sa.peer.sas.append(sa)
+
+    def set_responder_cookie(self, sa: IsakmpSa, cookie: bytes) -> None:
+        """The second message has told the responder's cookie."""
+        self.sas.pop(sa.cookies, None)
+        sa.responder_cookie = cookie
+        self.sas[sa.cookies] = sa

@@ -1,0 +1,72 @@
+"""Dead peer detection (RFC 3706): ask only when nothing has been heard."""
+
+from __future__ import annotations
+
+from vpnengine.ikev1 import informational, lifecycle
+from vpnengine.ikev1.core import Core
+from vpnengine.ikev1.model import IsakmpSa
+from vpnengine.ikev1.states import Phase1
+from vpnengine.isakmp import constants as c
+from vpnengine.isakmp.payloads import Notification
+
+_SEQUENCE_MASK = 0x7FFFFFFF  # RFC 3706 section 5.5: the first one has its high bit clear
+
+
+def arm(core: Core, sa: IsakmpSa) -> None:
+    """Probe after the configured silence, if the peer has announced DPD."""
+    interval = sa.peer.config.dpd.interval_s
+    if not interval or not sa.peer_has_dpd or sa.replaced or sa.state is not Phase1.ESTABLISHED:
+        return
+    core.timers.set(("dpd", sa.cookies), core.now + interval, "dead peer detection", lambda: _due(core, sa))
+
+
+def heard(core: Core, sa: IsakmpSa, at: float) -> None:
+    """The peer has proven that it lives: by an authentic message, or by ESP."""
+    sa.last_heard = max(sa.last_heard, at)
+    if sa.dpd_since is not None and at >= sa.dpd_since:
+        sa.dpd_since = None
+
+
+def _due(core: Core, sa: IsakmpSa) -> None:
+    policy = sa.peer.config.dpd
+    if sa.dpd_since is not None and core.now - sa.dpd_since >= policy.timeout_s:
+        lifecycle.peer_vanished(core, sa)
+        return
+    silence = core.now - sa.last_heard
+    if sa.dpd_since is None and silence < policy.interval_s:
+        wait = policy.interval_s - silence
+    else:
+        _ask(core, sa)
+        wait = max(0.5, min(policy.interval_s, policy.timeout_s / 4))
+    core.timers.set(("dpd", sa.cookies), core.now + wait, "dead peer detection", lambda: _due(core, sa))
+
+
+def _ask(core: Core, sa: IsakmpSa) -> None:
+    if sa.dpd_since is None:
+        sa.dpd_since = core.now
+        sa.dpd_sequence = (sa.dpd_sequence + 1 or int.from_bytes(core.rng(4), "big")) & _SEQUENCE_MASK
+    core.counters["DPD probes sent"] += 1
+    data = sa.dpd_sequence.to_bytes(4, "big")
+    informational.send_notify(core, sa, c.Protocol.ISAKMP, sa.cookies, c.Notify.R_U_THERE, data)
+
+
+def asked(core: Core, sa: IsakmpSa, notification: Notification) -> None:
+    """R-U-THERE: answer with the same sequence number; an older one is a replay (RFC 3706 section 5.5)."""
+    if len(notification.data) != 4 or notification.spi != sa.cookies:
+        core.counters["dropped: bad R-U-THERE"] += 1
+        return
+    sequence = int.from_bytes(notification.data, "big")
+    if sequence < sa.dpd_received:
+        core.counters["dropped: old R-U-THERE"] += 1
+        return
+    sa.dpd_received = sequence
+    data = notification.data
+    informational.send_notify(core, sa, c.Protocol.ISAKMP, sa.cookies, c.Notify.R_U_THERE_ACK, data)
+
+
+def answered(core: Core, sa: IsakmpSa, notification: Notification) -> None:
+    """R-U-THERE-ACK: only the one for our present probe counts."""
+    if notification.data == sa.dpd_sequence.to_bytes(4, "big") and notification.spi == sa.cookies:
+        sa.dpd_since = None
+    else:
+        core.counters["dropped: foreign R-U-THERE-ACK"] += 1

@@ -1,0 +1,171 @@
+"""``IkeEndpoint``: the whole protocol behind five calls, without I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from vpnengine.contract.events import EventBody
+from vpnengine.contract.status import PeerStatus
+from vpnengine.esp.sa import Address
+from vpnengine.ikev1 import configure, dpd, inbound, lifecycle, negotiate, pairs, status
+from vpnengine.ikev1.core import Core, TraceRecord
+from vpnengine.ikev1.interface import (
+    Acquire,
+    Command,
+    Configure,
+    Effect,
+    HardExpired,
+    InitiatePeer,
+    PeerMoved,
+    RekeyPeer,
+    Resolved,
+    Shutdown,
+    SoftExpired,
+    TerminatePeer,
+    Traffic,
+    Transmit,
+    UnknownPeer,
+    Unresolved,
+)
+from vpnengine.ikev1.model import Peer
+
+
+class IkeEndpoint:
+    """IKEv1 for any number of peers.
+
+    ``rng`` gives unpredictable octets. ``raw_esp`` tells whether the data path can carry
+    ESP without UDP; if not, UDP encapsulation is forced on every tunnel. Time is monotonic
+    seconds, given with each call.
+    """
+
+    def __init__(self, rng: Callable[[int], bytes], raw_esp: bool) -> None:
+        self._core = Core(rng, raw_esp)
+
+    def receive(self, datagram: bytes, local: Address, remote: Address, now: float) -> None:
+        """Take one ISAKMP message, without the non-ESP marker. No content makes it raise."""
+        self._core.now = now
+        inbound.receive(self._core, datagram, local, remote)
+
+    def handle_timer(self, now: float) -> None:
+        """Do what is due at ``now``."""
+        self._core.now = now
+        self._core.timers.run_due(now)
+
+    def transmits(self) -> list[Transmit]:
+        """Messages to send, in order. They are handed out once."""
+        found, self._core.transmits = self._core.transmits, []
+        return found
+
+    def effects(self) -> list[Effect]:
+        """What the shell has to do, in order. They are handed out once."""
+        found, self._core.effects = self._core.effects, []
+        return found
+
+    def events(self) -> list[EventBody]:
+        """What has happened, in order. They are handed out once."""
+        found, self._core.events = self._core.events, []
+        return found
+
+    def next_timer(self) -> tuple[float, str] | None:
+        """When ``handle_timer`` is to be called next, and why; None if nothing is due ever."""
+        return self._core.timers.next()
+
+    def counters(self) -> dict[str, int]:
+        """How often what has happened."""
+        return dict(self._core.counters)
+
+    def trace(self) -> tuple[TraceRecord, ...]:
+        """The newest decisions about messages."""
+        return tuple(self._core.trace)
+
+    def peer_statuses(self, now: float) -> tuple[PeerStatus, ...]:
+        """The state of each peer; counters of SAs are zero, as the data path has them.
+
+        ``last_failure.time`` is in the endpoint's monotonic seconds.
+        """
+        self._core.now = now
+        return tuple(status.peer_status(self._core, peer) for peer in self._core.peers.values())
+
+    def command(self, command: Command, now: float) -> None:
+        """Carry out a command.
+
+        :raises UnknownPeer: if an administrator's command names no configured peer. What the
+            data path and the resolver report of a peer that is gone meanwhile is ignored.
+        """
+        core = self._core
+        core.now = now
+        match command:
+            case Configure():
+                configure.configure(core, command.config)
+            case InitiatePeer(peer_id, None):
+                negotiate.want_all(core, self._peer(peer_id))
+            case InitiatePeer(peer_id, selector) if selector is not None:
+                negotiate.want(core, self._peer(peer_id), selector)
+            case TerminatePeer(peer_id):
+                lifecycle.terminate(core, self._peer(peer_id))
+            case RekeyPeer(peer_id, phase):
+                self._rekey(self._peer(peer_id), phase)
+            case Shutdown():
+                for peer in core.peers.values():
+                    lifecycle.terminate(core, peer)
+            case _:
+                self._report(command)
+
+    def _peer(self, peer_id: str) -> Peer:
+        try:
+            return self._core.peers[peer_id]
+        except KeyError:
+            raise UnknownPeer(peer_id) from None
+
+    def _rekey(self, peer: Peer, phase: int) -> None:
+        core = self._core
+        current = peer.current()
+        if phase == 2:
+            for pair in list(peer.pairs):
+                pairs.rekey(core, peer, pair)
+        elif current is not None:
+            lifecycle.rekey(core, current)
+        else:
+            negotiate.want_all(core, peer)
+
+    def _report(self, command: Command) -> None:
+        """What the shell and the data path tell."""
+        core = self._core
+        match command:
+            case Resolved(peer_id, remote_host, local_host):
+                if peer := core.peers.get(peer_id):
+                    negotiate.resolved(core, peer, remote_host, local_host)
+            case Unresolved(peer_id, reason):
+                if peer := core.peers.get(peer_id):
+                    negotiate.unresolved(core, peer, reason)
+            case Acquire(peer_id, selector):
+                if peer := core.peers.get(peer_id):
+                    negotiate.want(core, peer, selector)
+            case Traffic(last_in):
+                self._traffic(last_in)
+            case SoftExpired(spi) | HardExpired(spi) | PeerMoved(spi):
+                self._about_pair(command, spi)
+
+    def _about_pair(self, command: Command, spi: int) -> None:
+        core = self._core
+        held = core.pairs.get(spi)
+        if held is None:
+            return
+        peer, pair = held
+        if isinstance(command, SoftExpired):
+            pairs.rekey(core, peer, pair)
+        elif isinstance(command, HardExpired):
+            pairs.delete(core, peer, pair)
+        elif isinstance(command, PeerMoved):
+            pairs.move(core, pair, command.remote)
+            sa = peer.current()
+            if sa is not None and sa.nat.encapsulate and sa.remote != command.remote:
+                core.emit("ike.natt.moved", sa=sa, old=sa.remote, new=command.remote)
+                sa.remote = command.remote
+
+    def _traffic(self, last_in: dict[int, float]) -> None:
+        for spi, at in last_in.items():
+            held = self._core.pairs.get(spi)
+            sa = held[0].current() if held else None
+            if sa is not None:
+                dpd.heard(self._core, sa, at)

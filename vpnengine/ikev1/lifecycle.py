@@ -1,0 +1,274 @@
+"""The life of ISAKMP SAs: established, rekeyed, expired, deleted, given up."""
+
+from __future__ import annotations
+
+from vpnengine.contract.config import StartMode
+from vpnengine.ikev1 import dpd, informational, natt, negotiate, pairs
+from vpnengine.ikev1.core import Core
+from vpnengine.ikev1.faults import Fault, MismatchFault, PathFault, PeerFault
+from vpnengine.ikev1.interface import Transmit
+from vpnengine.ikev1.model import IsakmpSa, Peer
+from vpnengine.ikev1.states import Phase1, Role
+
+HALF_OPEN_S = 30.0
+LINGER_S = 10.0
+MIN_RETRY_S = 4.0
+MAX_BACKOFF_S = 60.0
+
+
+def is_first_contact(peer: Peer) -> bool:
+    """True if we hold nothing with this peer, so that INITIAL-CONTACT may be said (RFC 2407 section 4.6.3.3)."""
+    return not peer.pairs and not any(sa.state is Phase1.ESTABLISHED for sa in peer.sas)
+
+
+def rekey_delay(core: Core, lifetime: float, role: Role) -> float:
+    """Seconds until an SA of this lifetime is to be replaced.
+
+    The initiator goes first, with jitter so that the two ends do not do the same thing at the
+    same time; the responder follows shortly before the end in case the initiator does not.
+    """
+    margin = min(540.0, max(lifetime * 0.1, min(12.0, lifetime * 0.4)))
+    if role is Role.RESPONDER:
+        return lifetime - margin / 2
+    jitter = int.from_bytes(core.rng(2), "big") / 0xFFFF
+    return lifetime - margin * (1 + jitter / 2)
+
+
+def established(core: Core, sa: IsakmpSa, first: bool) -> None:
+    """Phase 1 is up: set its timers, adopt what older ones carried, and start what waits for it."""
+    peer = sa.peer
+    sa.state = Phase1.ESTABLISHED
+    sa.established = sa.last_heard = core.now
+    sa.expires = core.now + sa.lifetime_s
+    core.counters["phase 1 established"] += 1
+    if first:
+        _purge_older(core, sa)
+    for older in peer.sas:
+        if older is not sa and older.state is Phase1.ESTABLISHED and not older.replaced:
+            _replace(core, older)
+    peer.failures = 0
+    if peer.last_failure and not peer.last_failure.code.startswith("ike.phase2"):
+        peer.last_failure = None
+    core.emit("ike.phase1.established", sa=sa, local=sa.local, remote=sa.remote, cookies=sa.name)
+    delay = rekey_delay(core, sa.lifetime_s, sa.role)
+    core.timers.set(("rekey", sa.cookies), core.now + delay, "rekey phase 1", lambda: rekey(core, sa))
+    core.timers.set(("expire", sa.cookies), sa.expires, "phase 1 expires", lambda: expire(core, sa))
+    if sa.nat.local:
+        _keepalive(core, sa)
+    dpd.arm(core, sa)
+    _follow(core, sa)
+    negotiate.pump(core, peer)
+
+
+def _follow(core: Core, sa: IsakmpSa) -> None:
+    """Adopted pairs go to the address of the new ISAKMP SA."""
+    for pair in sa.peer.pairs:
+        pairs.move(core, pair, sa.remote)
+
+
+def initial_contact(core: Core, sa: IsakmpSa) -> None:
+    """INITIAL-CONTACT has come by itself, after phase 1."""
+    if sa.established is not None and core.now - sa.established < HALF_OPEN_S:
+        _purge_older(core, sa)
+
+
+def _purge_older(core: Core, sa: IsakmpSa) -> None:
+    """INITIAL-CONTACT: the peer has forgotten everything older."""
+    core.emit("ike.initial_contact", sa=sa)
+    peer = sa.peer
+    began = sa.established if sa.established is not None else core.now
+    for pair in [p for p in peer.pairs if p.created < began]:
+        pairs.remove(core, peer, pair, "ike.phase2.deleted")
+    for older in list(peer.sas):
+        if older is not sa and older.state is Phase1.ESTABLISHED:
+            core.emit("ike.purge", sa=older, cookies=older.name)
+            forget(core, older)
+
+
+def _replace(core: Core, older: IsakmpSa) -> None:
+    """A newer phase 1 took over; the older one lingers for what is on its way."""
+    older.replaced = True
+    core.timers.cancel(("rekey", older.cookies))
+    core.timers.cancel(("dpd", older.cookies))
+    core.timers.set(("expire", older.cookies), core.now + LINGER_S, "replaced phase 1", lambda: delete(core, older))
+
+
+def rekey(core: Core, sa: IsakmpSa) -> None:
+    """Begin a new main mode while the present one lives on; IKEv1 has no other rekeying of phase 1."""
+    peer = sa.peer
+    if sa.replaced or peer.negotiating():
+        return
+    core.emit("ike.phase1.rekey", sa=sa, remote=sa.remote)
+    negotiate.start_phase1(core, peer)
+
+
+def expire(core: Core, sa: IsakmpSa) -> None:
+    """The lifetime has ended: tell the peer and forget it."""
+    informational.send_delete_isakmp(core, sa)
+    core.emit("ike.phase1.expired", sa=sa, local=sa.local, remote=sa.remote, cookies=sa.name)
+    forget(core, sa)
+
+
+def delete(core: Core, sa: IsakmpSa) -> None:
+    """End an established SA in good order."""
+    informational.send_delete_isakmp(core, sa)
+    core.emit("ike.phase1.deleted", sa=sa, local=sa.local, remote=sa.remote, cookies=sa.name)
+    forget(core, sa)
+
+
+def half_open_over(core: Core, sa: IsakmpSa) -> None:
+    """A peer has begun phase 1 and not finished it."""
+    if sa.state is Phase1.MM4_SENT and not sa.suspect_psk:
+        core.counters["phase 1 failed"] += 1
+        core.emit("ike.phase1.timeout", sa=sa, evidence={"waited": f"state {sa.state}"}, cookies=sa.name)
+    forget(core, sa)
+
+
+def forget(core: Core, sa: IsakmpSa) -> None:
+    """Remove an SA with its timers and exchanges, telling nobody."""
+    sa.state = Phase1.DEAD
+    core.sas.pop(sa.cookies, None)
+    if sa in sa.peer.sas:
+        sa.peer.sas.remove(sa)
+    for kind in ("retransmit", "rekey", "expire", "dpd", "keepalive", "half-open"):
+        core.timers.cancel((kind, sa.cookies))
+    for exchange in list(sa.quick.values()):
+        negotiate.drop_quick(core, sa, exchange)
+
+
+def phase1_timeout(core: Core, sa: IsakmpSa) -> None:
+    """The last message of the initiator was not answered in time."""
+    evidence = {"waited": f"state {sa.state}"}
+    if sa.state is Phase1.MM5_SENT:
+        hint = (
+            "The peer stopped answering when it had to check the pre-shared secret: most probably the two secrets "
+            "differ. Enter the same value in the field Pre-shared secret on both gateways. If they are equal, UDP port "
+            "4500 may be blocked on the path."
+        )
+        fault: Fault = MismatchFault("ike.phase1.timeout", hint=hint, evidence=evidence, cookies=sa.name)
+    elif sa.refusal:
+        hint = (
+            f"The peer answered with {sa.refusal}: it does not accept the phase 1 proposals of this side, or does not "
+            "expect this site's address. Compare Phase 1 and the addresses with the peer's."
+        )
+        evidence["notification"] = sa.refusal
+        fault = PeerFault("ike.phase1.timeout", hint=hint, evidence=evidence, cookies=sa.name)
+    else:
+        fault = PathFault("ike.phase1.timeout", evidence=evidence, cookies=sa.name)
+    fail_with(core, sa, fault)
+
+
+def fail_with(core: Core, sa: IsakmpSa, fault: Fault) -> None:
+    """End a negotiation of phase 1 because of a fault."""
+    core.counters["phase 1 failed"] += 1
+    core.emit_fault(fault, sa=sa)
+    forget(core, sa)
+    if sa.role is Role.INITIATOR:
+        after_failure(core, sa.peer)
+
+
+def after_failure(core: Core, peer: Peer) -> None:
+    """Fail what waits for phase 1, and try again later if the tunnel is to be up at all times."""
+    current = peer.current()
+    if current is not None:
+        _retry_rekey(core, current)
+        return
+    for selector in list(peer.wanted):
+        local, remote = peer.local_host or "?", peer.remote_host or peer.config.remote
+        first_cause = peer.last_failure
+        core.emit("ike.phase2.no_phase1", peer=peer, selector=selector, local=f"{local}[0]", remote=f"{remote}[0]")
+        if first_cause is not None:
+            peer.last_failure = first_cause
+    peer.wanted.clear()
+    peer.failures += 1
+    peer.stale = True
+    if peer.config.start is StartMode.IMMEDIATE:
+        negotiate.retry_later(core, peer, min(MAX_BACKOFF_S, 2.0 ** min(peer.failures, 6)))
+
+
+def _retry_rekey(core: Core, sa: IsakmpSa) -> None:
+    left = (sa.expires or core.now) - core.now
+    if left > MIN_RETRY_S:
+        core.timers.set(("rekey", sa.cookies), core.now + left / 2, "rekey phase 1", lambda: rekey(core, sa))
+
+
+def _keepalive(core: Core, sa: IsakmpSa) -> None:
+    """Keep the NAT mapping open (RFC 3948 section 4)."""
+    due = core.now + natt.KEEPALIVE_S
+    if sa.nat.local:
+        core.timers.set(("keepalive", sa.cookies), due, "NAT keepalive", lambda: _send_keepalive(core, sa))
+
+
+def _send_keepalive(core: Core, sa: IsakmpSa) -> None:
+    core.transmits.append(Transmit(natt.KEEPALIVE, sa.local, sa.remote))
+    core.counters["keepalives sent"] += 1
+    _keepalive(core, sa)
+
+
+def peer_vanished(core: Core, sa: IsakmpSa) -> None:
+    """Dead peer detection has given up: remove everything, and begin anew if so configured."""
+    peer = sa.peer
+    core.emit("ike.dpd.dead", sa=sa, cookies=sa.name)
+    core.emit("ike.purge", sa=sa, cookies=sa.name)
+    purge(core, peer)
+    peer.stale = True
+    if peer.config.start is StartMode.IMMEDIATE:
+        negotiate.want_all(core, peer)
+
+
+def purge(core: Core, peer: Peer) -> None:
+    """Remove all SAs of a peer, telling nobody."""
+    for pair in list(peer.pairs):
+        pairs.remove(core, peer, pair, "ike.phase2.deleted")
+    for sa in list(peer.sas):
+        forget(core, sa)
+
+
+def terminate(core: Core, peer: Peer) -> None:
+    """Delete all SAs of a peer and tell it."""
+    sa = peer.current()
+    if sa is not None:
+        informational.send_delete_esp(core, sa, [p.params.spi_in for p in peer.pairs])
+    for pair in list(peer.pairs):
+        pairs.remove(core, peer, pair, "ike.phase2.deleted")
+    for old in list(peer.sas):
+        if old.state is Phase1.ESTABLISHED:
+            delete(core, old)
+        else:
+            forget(core, old)
+    peer.wanted.clear()
+    core.timers.cancel(("retry", peer.id))
+
+
+def deleted_by_peer(core: Core, sa: IsakmpSa) -> None:
+    """The peer has deleted an ISAKMP SA.
+
+    With the last one its IPsec SAs go too: most gateways remove them without another word,
+    and what stayed here would send into the void.
+    """
+    peer = sa.peer
+    core.emit("ike.phase1.peer_deleted", sa=sa, cookies=sa.name)
+    forget(core, sa)
+    if any(other.state is Phase1.ESTABLISHED for other in peer.sas) or peer.negotiating() is not None:
+        return
+    for pair in list(peer.pairs):
+        pairs.remove(core, peer, pair, "ike.phase2.deleted")
+    pairs.reopen(core, peer)
+
+
+def refused_identity(core: Core, sa: IsakmpSa, name: str) -> None:
+    """An authentic error while phase 1 is being finished: the secret is right, something else is not."""
+    hint = (
+        f"The peer knows the same pre-shared secret, but refuses this side's identity “{sa.local_identity}” ({name}). "
+        "Enter in the field Local identity the one that the peer expects."
+    )
+    evidence = {"identity sent": sa.local_identity, "answer": name}
+    fail_with(core, sa, _Refusal(hint, evidence, name))
+
+
+class _Refusal(PeerFault):
+    """The peer's notification, as a fault whose text names it."""
+
+    def __init__(self, hint: str, evidence: dict[str, str], name: str) -> None:
+        super().__init__("ike.phase1.notify", hint=hint, evidence=evidence)
+        self.arguments = {"notify": name}

@@ -1,0 +1,165 @@
+"""What the protocol remembers: peers, ISAKMP SAs, quick modes and IPsec SA pairs."""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass, field
+
+from vpnengine.contract.algorithms import DhGroup
+from vpnengine.contract.config import IkeProposal, PeerConfig
+from vpnengine.contract.status import LastFailure
+from vpnengine.crypto.dh import KeyExchange
+from vpnengine.crypto.secret import Secret
+from vpnengine.esp.sa import Address, IpsecSaPair, Selector
+from vpnengine.ikev1.interface import Transmit
+from vpnengine.ikev1.keys import Phase1Keys
+from vpnengine.ikev1.natt import NO_NAT, Nat
+from vpnengine.ikev1.states import Phase1, Quick, Role
+
+
+@dataclass
+class Pair:
+    """An installed IPsec SA pair and its life; times are monotonic seconds."""
+
+    params: IpsecSaPair
+    role: Role
+    created: float
+    expires: float
+    pfs: DhGroup | None
+    replaced: bool = False
+    confirmed: bool = True
+
+    @property
+    def timer(self) -> tuple[str, int]:
+        """The key of this pair's timers."""
+        return ("pair", self.params.spi_in)
+
+
+@dataclass
+class QuickExchange:
+    """One quick mode negotiation."""
+
+    message_id: int
+    role: Role
+    state: Quick
+    selector: Selector
+    iv: bytes
+    spi_in: int
+    started: float
+    nonce_i: bytes = b""
+    nonce_r: bytes = b""
+    key_exchange: KeyExchange | None = None
+    sent_ids: tuple[bytes, bytes] = (b"", b"")
+    offer: bytes = b""
+    received: bytes = b""
+    reply: Transmit | None = None
+    resent: int = 0
+    tries: int = 0
+    spi_out: int = 0
+
+
+@dataclass
+class IsakmpSa:
+    """One ISAKMP SA, from its first message on."""
+
+    peer: Peer
+    role: Role
+    state: Phase1
+    initiator_cookie: bytes
+    responder_cookie: bytes
+    local: Address
+    remote: Address
+    created: float
+    sa_body: bytes = b""
+    proposal: IkeProposal | None = None
+    lifetime_s: int = 0
+    key_exchange: KeyExchange | None = None
+    public_i: bytes = b""
+    public_r: bytes = b""
+    nonce_i: bytes = b""
+    nonce_r: bytes = b""
+    keys: Phase1Keys | None = None
+    iv: bytes = b""
+    nat: Nat = NO_NAT
+    peer_has_natt: bool = False
+    peer_has_dpd: bool = False
+    vendors: list[str] = field(default_factory=list)
+    local_identity: str = ""
+    remote_identity: str = ""
+    established: float | None = None
+    expires: float | None = None
+    received: bytes = b""
+    reply: Transmit | None = None
+    resent: int = 0
+    tries: int = 0
+    quick: dict[int, QuickExchange] = field(default_factory=dict)
+    used_ids: set[int] = field(default_factory=set)
+    last_heard: float = 0.0
+    dpd_sequence: int = 0
+    dpd_since: float | None = None
+    dpd_received: int = -1
+    suspect_psk: bool = False
+    refusal: str = ""
+    replaced: bool = False
+
+    @property
+    def cookies(self) -> bytes:
+        """CKY-I | CKY-R."""
+        return self.initiator_cookie + self.responder_cookie
+
+    @property
+    def name(self) -> str:
+        """The SA as events and administrators write it: 16 hex, colon, 16 hex."""
+        return f"{self.initiator_cookie.hex()}:{self.responder_cookie.hex()}"
+
+    @property
+    def usable(self) -> bool:
+        """True if new exchanges may use it."""
+        return self.state is Phase1.ESTABLISHED
+
+
+@dataclass
+class Peer:
+    """One configured peer and everything negotiated with it."""
+
+    config: PeerConfig
+    psk: Secret
+    selectors: tuple[Selector, ...]
+    remote_host: str | None = None
+    local_host: str | None = None
+    resolving: bool = False
+    stale: bool = False
+    sas: list[IsakmpSa] = field(default_factory=list)
+    pairs: list[Pair] = field(default_factory=list)
+    wanted: dict[Selector, float] = field(default_factory=dict)
+    failures: int = 0
+    last_failure: LastFailure | None = None
+    last_failure_at: float = 0.0
+
+    @property
+    def id(self) -> str:
+        """The stable id of the configuration."""
+        return self.config.id
+
+    def current(self) -> IsakmpSa | None:
+        """The newest established ISAKMP SA."""
+        return next((sa for sa in reversed(self.sas) if sa.usable and not sa.replaced), None)
+
+    def negotiating(self) -> IsakmpSa | None:
+        """A phase 1 that we have begun and that is not established yet."""
+        return next((sa for sa in self.sas if sa.role is Role.INITIATOR and sa.state is not Phase1.ESTABLISHED), None)
+
+    def live_pair(self, selector: Selector) -> Pair | None:
+        """The newest pair of a selector that is not being replaced."""
+        return next((p for p in reversed(self.pairs) if p.params.selector == selector and not p.replaced), None)
+
+
+def make_peer(config: PeerConfig) -> Peer:
+    """A peer without any SA."""
+    selectors = tuple(
+        Selector(ipaddress.ip_network(mine), ipaddress.ip_network(theirs))
+        for mine in config.local_subnets
+        for theirs in config.remote_subnets
+        if ipaddress.ip_network(mine).version == ipaddress.ip_network(theirs).version
+    )
+    return Peer(config, Secret(config.psk.get_secret_value().encode()), selectors)

@@ -1,0 +1,162 @@
+"""The life of IPsec SA pairs: installed, replaced, moved, removed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from vpnengine.contract.config import StartMode
+from vpnengine.esp.sa import Address, Selector
+from vpnengine.ikev1 import informational, lifecycle, negotiate
+from vpnengine.ikev1.core import Core
+from vpnengine.ikev1.interface import InstallSa, MoveSa, RemoveSa
+from vpnengine.ikev1.model import Pair, Peer
+from vpnengine.ikev1.states import Role
+
+LINGER_S = 10.0
+REOPEN_S = 1.0
+MIN_RETRY_S = 4.0
+
+
+def install(core: Core, peer: Peer, pair: Pair) -> None:
+    """Install a pair. A pair that the peer has not confirmed yet only receives."""
+    known = pair.params.spi_in in core.pairs
+    core.pairs[pair.params.spi_in] = (peer, pair)
+    if not known:
+        peer.pairs.append(pair)
+    core.effects.append(InstallSa(pair.params, outbound=pair.confirmed))
+    if pair.confirmed:
+        _announce(core, peer, pair)
+
+
+def _announce(core: Core, peer: Peer, pair: Pair) -> None:
+    params = pair.params
+    core.counters["phase 2 established"] += 1
+    core.emit(
+        "ike.phase2.established",
+        peer=peer,
+        pair=pair,
+        source=params.remote,
+        destination=params.local,
+        spi=params.spi_in,
+    )
+    core.emit(
+        "ike.phase2.established",
+        peer=peer,
+        pair=pair,
+        source=params.local,
+        destination=params.remote,
+        spi=params.spi_out,
+    )
+    for older in peer.pairs:
+        if older is not pair and older.params.selector == params.selector and not older.replaced:
+            _replace(core, peer, older, by=pair.role)
+    _arm(core, peer, pair)
+
+
+def shorten(core: Core, peer: Peer, pair: Pair, life: float) -> None:
+    """The peer gives the pair a shorter life in seconds."""
+    pair.expires = min(pair.expires, pair.created + life)
+    if not pair.replaced:
+        _arm(core, peer, pair)
+
+
+def _arm(core: Core, peer: Peer, pair: Pair) -> None:
+    life = pair.expires - pair.created
+    delay = lifecycle.rekey_delay(core, life, pair.role)
+    core.timers.set(("rekey", pair.timer), pair.created + delay, "rekey an IPsec SA", lambda: rekey(core, peer, pair))
+    core.timers.set(("expire", pair.timer), pair.expires, "an IPsec SA expires", lambda: _expire(core, peer, pair))
+
+
+def _replace(core: Core, peer: Peer, older: Pair, by: Role) -> None:
+    """Make before break: the older pair goes on receiving for what is on its way.
+
+    Who began the replacement deletes the older pair; the other side waits somewhat longer.
+    """
+    older.replaced = True
+    core.timers.cancel(("rekey", older.timer))
+    linger = LINGER_S if by is Role.INITIATOR else 3 * LINGER_S
+    when = min(older.expires, core.now + linger)
+    core.timers.set(("expire", older.timer), when, "a replaced IPsec SA", lambda: delete(core, peer, older))
+
+
+def rekey(core: Core, peer: Peer, pair: Pair) -> None:
+    """Negotiate a successor; the pair stays until that is up."""
+    if not pair.replaced:
+        negotiate.want(core, peer, pair.params.selector, force=True)
+
+
+def _expire(core: Core, peer: Peer, pair: Pair) -> None:
+    params = pair.params
+    core.emit(
+        "ike.phase2.expired", peer=peer, pair=pair, source=params.remote, destination=params.local, spi=params.spi_in
+    )
+    _tell(core, peer, pair)
+    drop(core, peer, pair)
+
+
+def delete(core: Core, peer: Peer, pair: Pair) -> None:
+    """Remove a pair and tell the peer."""
+    _tell(core, peer, pair)
+    remove(core, peer, pair, "ike.phase2.deleted")
+
+
+def _tell(core: Core, peer: Peer, pair: Pair) -> None:
+    sa = peer.current()
+    if sa is not None:
+        informational.send_delete_esp(core, sa, [pair.params.spi_in])
+
+
+def remove(core: Core, peer: Peer, pair: Pair, code: str) -> None:
+    """Remove a pair with an event, telling nobody."""
+    core.emit(code, peer=peer, pair=pair, spi=pair.params.spi_in)
+    drop(core, peer, pair)
+
+
+def drop(core: Core, peer: Peer, pair: Pair) -> None:
+    """Remove a pair without an event."""
+    core.pairs.pop(pair.params.spi_in, None)
+    if pair in peer.pairs:
+        peer.pairs.remove(pair)
+    core.timers.cancel(("rekey", pair.timer))
+    core.timers.cancel(("expire", pair.timer))
+    core.effects.append(RemoveSa(pair.params.spi_in))
+
+
+def deleted_by_peer(core: Core, peer: Peer, spi_out: int) -> None:
+    """The peer says that it no longer receives on ``spi_out``."""
+    pair = next((p for p in peer.pairs if p.params.spi_out == spi_out), None)
+    if pair is None:
+        return
+    core.emit("ike.phase2.peer_deleted", peer=peer, pair=pair, spi=spi_out)
+    drop(core, peer, pair)
+    reopen(core, peer)
+
+
+def reopen(core: Core, peer: Peer) -> None:
+    """A tunnel that is to be up at all times comes back soon after the peer has ended it."""
+    if peer.config.start is StartMode.IMMEDIATE:
+        negotiate.retry_later(core, peer, REOPEN_S)
+
+
+def after_failed_rekey(core: Core, peer: Peer, selector: Selector) -> None:
+    """The successor of a pair was not agreed: try again half way to the pair's end."""
+    pair = peer.live_pair(selector)
+    if pair is not None and pair.expires - core.now > MIN_RETRY_S:
+        when = core.now + (pair.expires - core.now) / 2
+        core.timers.set(("rekey", pair.timer), when, "rekey an IPsec SA", lambda: rekey(core, peer, pair))
+
+
+def reopen_after_failure(core: Core, peer: Peer) -> None:
+    """A refused quick mode is tried again, but not at once."""
+    if peer.config.start is StartMode.IMMEDIATE:
+        peer.failures += 1
+        negotiate.retry_later(core, peer, min(60.0, 2.0 ** min(peer.failures, 6)))
+
+
+def move(core: Core, pair: Pair, remote: Address) -> None:
+    """The peer of a pair is reached at another address."""
+    params = pair.params
+    wanted = remote if params.udp else params.remote._replace(host=remote.host)
+    if wanted != params.remote:
+        pair.params = replace(params, remote=wanted)
+        core.effects.append(MoveSa(params.spi_in, wanted))

@@ -1,0 +1,336 @@
+"""Quick mode (RFC 2409 section 5.5): one IPsec SA pair per pair of subnets."""
+
+from __future__ import annotations
+
+import hmac
+
+from vpnengine.contract.config import PeerConfig
+from vpnengine.contract.events import Side
+from vpnengine.crypto.dh import InvalidPublicValue, KeyExchange
+from vpnengine.crypto.secret import Secret
+from vpnengine.esp.sa import EspTransform, IpsecSaPair, Selector
+from vpnengine.ikev1 import channel, informational, keys, negotiate, pairs, proposals, retransmit
+from vpnengine.ikev1.core import Core
+from vpnengine.ikev1.faults import Fault, LocalConfigFault, PeerFault
+from vpnengine.ikev1.identities import address_identity, describe_network, identity_network, network_identity
+from vpnengine.ikev1.model import IsakmpSa, Pair, QuickExchange
+from vpnengine.ikev1.selectors import selector_fault
+from vpnengine.ikev1.states import Quick, Role
+from vpnengine.isakmp import constants as c
+from vpnengine.isakmp.errors import DecodeError
+from vpnengine.isakmp.message import Payloads, build_payloads
+from vpnengine.isakmp.payloads import Hash, Identification, KeyExchangeData, Nonce, Notification, Payload
+from vpnengine.isakmp.sa_payload import SecurityAssociation
+
+NONCE_LENGTH = 32
+KEEP_DONE_S = 60.0
+
+
+def mode_of(sa: IsakmpSa) -> c.Encapsulation:
+    """Tunnel mode, in UDP if phase 1 found a NAT (RFC 3947 section 5.1)."""
+    return c.Encapsulation.UDP_TUNNEL if sa.nat.encapsulate else c.Encapsulation.TUNNEL
+
+
+def initiate(core: Core, sa: IsakmpSa, selector: Selector) -> None:
+    """Send message 1: HDR*, HASH(1), SA, Ni [, KE], IDci, IDcr."""
+    _, proposal = channel.agreed(sa)
+    policy = sa.peer.config.phase2
+    number = core.message_id(sa)
+    iv = keys.exchange_iv(proposal.hash, sa.iv, number)
+    exchange = QuickExchange(number, Role.INITIATOR, Quick.START, selector, iv, core.spi(), core.now)
+    exchange.nonce_i = core.rng(NONCE_LENGTH)
+    offer = proposals.offer_phase2(policy, exchange.spi_in, mode_of(sa))
+    chain: list[Payload] = [offer, Nonce(exchange.nonce_i)]
+    if policy.pfs_group:
+        exchange.key_exchange = KeyExchange(policy.pfs_group)
+        chain.append(KeyExchangeData(exchange.key_exchange.public))
+    ids = network_identity(selector.local), network_identity(selector.remote)
+    exchange.sent_ids = ids[0].body(), ids[1].body()
+    chain += ids
+    core.emit("ike.phase2.initiate", sa=sa, selector=selector, local=sa.local, remote=sa.remote)
+    core.counters["phase 2 started"] += 1
+    sa.quick[number] = exchange
+    _send(core, sa, exchange, chain, b"", "quick 1")
+    exchange.state = Quick.QM1_SENT
+    _repeat(core, sa, exchange)
+
+
+def _repeat(core: Core, sa: IsakmpSa, exchange: QuickExchange) -> None:
+    key = (sa.cookies, exchange.message_id)
+    retransmit.start(core, key, sa.peer.config.retransmit, exchange, lambda: _timeout(core, sa, exchange))
+
+
+def _timeout(core: Core, sa: IsakmpSa, exchange: QuickExchange) -> None:
+    core.counters["phase 2 failed"] += 1
+    core.emit("ike.phase2.timeout", sa=sa, selector=exchange.selector, cookies=sa.name)
+    _abandon(core, sa, exchange)
+
+
+def _abandon(core: Core, sa: IsakmpSa, exchange: QuickExchange) -> None:
+    """Forget an exchange that came to nothing, with the inbound SA it may have installed."""
+    negotiate.drop_quick(core, sa, exchange)
+    peer = sa.peer
+    if exchange.spi_in in core.pairs and not core.pairs[exchange.spi_in][1].confirmed:
+        pairs.drop(core, peer, core.pairs[exchange.spi_in][1])
+    if exchange.role is Role.INITIATOR:
+        peer.wanted.pop(exchange.selector, None)
+        pairs.after_failed_rekey(core, peer, exchange.selector)
+        pairs.reopen_after_failure(core, peer)
+        negotiate.pump(core, peer)
+
+
+def _send(core: Core, sa: IsakmpSa, exchange: QuickExchange, chain: list[Payload], nonce: bytes, what: str) -> None:
+    """Send HASH and ``chain``; ``nonce`` is Ni_b for HASH(2)."""
+    phase1, proposal = channel.agreed(sa)
+    first, rest = build_payloads(chain)
+    digest = keys.message_hash(proposal.hash, phase1, exchange.message_id, nonce, rest)
+    head = bytes([first, 0]) + (len(digest) + 4).to_bytes(2, "big") + digest
+    datagram, exchange.iv = channel.seal(
+        sa, c.Exchange.QUICK, exchange.message_id, c.PayloadType.HASH, head + rest, exchange.iv
+    )
+    exchange.reply = core.send(sa, datagram, what)
+
+
+def verify(sa: IsakmpSa, message_id: int, payloads: Payloads, plain: bytes, nonce: bytes) -> bool:
+    """Check HASH(1) or HASH(2) over what follows the hash payload."""
+    if not payloads.values or not isinstance(payloads.values[0], Hash):
+        return False
+    phase1, proposal = channel.agreed(sa)
+    rest = plain[payloads.ends[0] : payloads.ends[-1]]
+    return hmac.compare_digest(
+        payloads.values[0].data, keys.message_hash(proposal.hash, phase1, message_id, nonce, rest)
+    )
+
+
+def quick_1(core: Core, sa: IsakmpSa, exchange: QuickExchange, payloads: Payloads) -> None:
+    """As responder: the peer asks for an SA pair. Its hash is verified already.
+
+    :raises Fault: if selectors, proposal or PFS group are not acceptable.
+    """
+    config = sa.peer.config
+    offer = payloads.only(SecurityAssociation, "SA")
+    exchange.nonce_i = payloads.only(Nonce, "NONCE").data
+    ids = _ids(sa, payloads)
+    core.emit("ike.phase2.respond", sa=sa, local=sa.local, remote=sa.remote)
+    theirs, mine = identity_network(ids[0]), identity_network(ids[1])
+    selector = Selector(mine, theirs) if mine and theirs else None
+    if selector not in sa.peer.selectors or any(i.protocol or i.port for i in ids) or selector is None:
+        raise selector_fault(sa.peer, ids[1], ids[0])
+    exchange.selector = selector
+    choice = proposals.choose_phase2(offer, config.phase2, [mode_of(sa)])
+    if choice is None:
+        raise _no_proposal(config, offer, mode_of(sa))
+    public = payloads.first(KeyExchangeData)
+    exchange.spi_out, exchange.nonce_r = choice.spi, core.rng(NONCE_LENGTH)
+    answer = proposals.with_spi(choice, exchange.spi_in)
+    chain: list[Payload] = [answer, Nonce(exchange.nonce_r)]
+    shared = None
+    if config.phase2.pfs_group:
+        if public is None:
+            raise DecodeError(0, "KE", "is missing although the proposal asks for PFS")
+        exchange.key_exchange = KeyExchange(config.phase2.pfs_group)
+        chain.append(KeyExchangeData(exchange.key_exchange.public))
+        shared = _shared(exchange, public.data)
+    chain += payloads.all(Identification)
+    _send(core, sa, exchange, chain, exchange.nonce_i, "quick 2")
+    _repeat(core, sa, exchange)
+    _install(core, sa, exchange, choice, shared, confirmed=False)
+
+
+def quick_2(core: Core, sa: IsakmpSa, exchange: QuickExchange, payloads: Payloads) -> None:
+    """As initiator: the peer agrees. Install both directions and send HASH(3)."""
+    phase1, proposal = channel.agreed(sa)
+    policy = sa.peer.config.phase2
+    answer = payloads.only(SecurityAssociation, "SA")
+    choice = proposals.choose_phase2(answer, policy, [mode_of(sa)])
+    if choice is None or len(proposals.offered_phase2(answer)) != 1:
+        chosen = ", ".join(map(str, proposals.offered_phase2(answer)))
+        raise PeerFault("ike.phase2.bad_choice", evidence={"chosen": chosen}, notify=c.Notify.NO_PROPOSAL_CHOSEN)
+    _check_returned_ids(exchange, payloads)
+    exchange.nonce_r, exchange.spi_out = payloads.only(Nonce, "NONCE").data, choice.spi
+    public = payloads.first(KeyExchangeData)
+    if policy.pfs_group and public is None:
+        raise DecodeError(0, "KE", "is missing although the proposal asks for PFS")
+    shared = _shared(exchange, public.data) if policy.pfs_group and public else None
+    retransmit.cancel(core, (sa.cookies, exchange.message_id))
+    _install(core, sa, exchange, choice, shared, confirmed=True)
+    nonces = (exchange.nonce_i, exchange.nonce_r)
+    digest = Hash(keys.quick_hash_3(proposal.hash, phase1, exchange.message_id, nonces))
+    first, body = build_payloads([digest])
+    datagram, exchange.iv = channel.seal(sa, c.Exchange.QUICK, exchange.message_id, first, body, exchange.iv)
+    exchange.reply = core.send(sa, datagram, "quick 3")
+    sa.peer.wanted.pop(exchange.selector, None)
+    _finished(core, sa, exchange, payloads)
+
+
+def quick_3(core: Core, sa: IsakmpSa, exchange: QuickExchange, payloads: Payloads) -> None:
+    """As responder: the peer has installed its side; traffic may go out on the new pair."""
+    phase1, proposal = channel.agreed(sa)
+    expected = keys.quick_hash_3(proposal.hash, phase1, exchange.message_id, (exchange.nonce_i, exchange.nonce_r))
+    if not hmac.compare_digest(payloads.only(Hash, "HASH").data, expected):
+        raise DecodeError(0, "HASH", "HASH(3) does not verify")
+    retransmit.cancel(core, (sa.cookies, exchange.message_id))
+    exchange.reply = None
+    held = core.pairs.get(exchange.spi_in)
+    if held is not None:
+        held[1].confirmed = True
+        pairs.install(core, *held)
+    sa.peer.wanted.pop(exchange.selector, None)
+    _finished(core, sa, exchange, payloads)
+
+
+def _finished(core: Core, sa: IsakmpSa, exchange: QuickExchange, payloads: Payloads) -> None:
+    """The exchange stays a while, to answer a repeated message."""
+    if sa.peer.last_failure and sa.peer.last_failure.code.startswith(("ike.phase2", "ike.dpd", "ike.phase1")):
+        sa.peer.last_failure = None
+    for notification in payloads.all(Notification):
+        informational.responder_lifetime(core, sa, exchange.spi_in, notification)
+    key = ("quick", (sa.cookies, exchange.message_id))
+    core.timers.set(
+        key, core.now + KEEP_DONE_S, "forget a quick mode", lambda: negotiate.drop_quick(core, sa, exchange)
+    )
+    negotiate.pump(core, sa.peer)
+
+
+def fault(core: Core, sa: IsakmpSa, exchange: QuickExchange, error: Fault) -> None:
+    """The exchange fails for a reason that both sides should know."""
+    core.counters["phase 2 failed"] += 1
+    selector = exchange.selector if exchange.role is Role.INITIATOR else None
+    core.emit_fault(error, sa=sa, selector=selector)
+    if error.notify is not None:
+        spi = exchange.spi_in if exchange.role is Role.INITIATOR else exchange.spi_out
+        informational.send_notify(core, sa, c.Protocol.ESP, spi.to_bytes(4, "big") if spi else b"", error.notify)
+    _abandon(core, sa, exchange)
+
+
+def malformed(core: Core, sa: IsakmpSa, exchange: QuickExchange, error: DecodeError) -> None:
+    """An authentic message breaks the rules: the exchange ends."""
+    side_number = 0 if exchange.role is Role.INITIATOR else 1
+    evidence = {"rule": str(error)}
+    core.counters["phase 2 failed"] += 1
+    core.emit("ike.phase2.malformed", sa=sa, evidence=evidence, side_number=side_number, status=1)
+    _abandon(core, sa, exchange)
+
+
+def refused(core: Core, sa: IsakmpSa, notification: Notification) -> None:
+    """The peer refuses a quick mode of ours, in an authenticated notification."""
+    waiting = [e for e in sa.quick.values() if e.role is Role.INITIATOR and e.state is Quick.QM1_SENT]
+    named = [e for e in waiting if e.spi_in.to_bytes(4, "big") == notification.spi]
+    exchange = next(iter(named or waiting), None)
+    name = c.notify_name(notification.type)
+    if exchange is None:
+        core.emit("ike.notify", sa=sa, notify=name)
+        return
+    core.counters["phase 2 failed"] += 1
+    config = sa.peer.config
+    hint, evidence = _refusal_hint(config, exchange.selector, notification.type, mode_of(sa))
+    core.emit(
+        "ike.phase2.refused",
+        sa=sa,
+        selector=exchange.selector,
+        side=Side.PEER,
+        hint=hint,
+        evidence=evidence,
+        notify=name,
+    )
+    _abandon(core, sa, exchange)
+
+
+def _refusal_hint(
+    config: PeerConfig, selector: Selector, number: int, mode: c.Encapsulation
+) -> tuple[str, dict[str, str]]:
+    offered = ", ".join(map(str, proposals.accepted_phase2(config.phase2, mode)))
+    evidence = {"offered": offered, "local subnet": str(selector.local), "remote subnet": str(selector.remote)}
+    if number == c.Notify.INVALID_ID_INFORMATION:
+        hint = (
+            f"The peer has no tunnel for {selector.local} here and {selector.remote} there. Make Local subnets and "
+            "Private subnets here the exact mirror image of the peer's, with the same masks."
+        )
+    else:
+        hint = (
+            f"The peer accepts none of the phase 2 proposals of this side ({offered}), or not the subnets "
+            f"{selector.local} and {selector.remote}. Compare encryption, integrity and PFS group under Phase 2 with "
+            "the peer's, then the subnets."
+        )
+    return hint, evidence
+
+
+def _no_proposal(config: PeerConfig, offer: SecurityAssociation, mode: c.Encapsulation) -> LocalConfigFault:
+    evidence = proposals.mismatch_evidence(
+        proposals.accepted_phase2(config.phase2, mode), proposals.offered_phase2(offer)
+    )
+    hint = (
+        f"The peer offers {evidence['offered'] or 'nothing for ESP'}; this side accepts {evidence['accepted']}. "
+        f"Nearest: {evidence.get('nearest', 'none')}. Change Phase 2 here to what the peer offers, or the peer's to "
+        "what is accepted here."
+    )
+    return LocalConfigFault("ike.phase2.no_proposal", hint=hint, evidence=evidence, notify=c.Notify.NO_PROPOSAL_CHOSEN)
+
+
+def _ids(sa: IsakmpSa, payloads: Payloads) -> tuple[Identification, Identification]:
+    """IDci and IDcr; without them the SA is for the two addresses themselves (RFC 2409 section 5.5)."""
+    found = payloads.all(Identification)
+    if len(found) == 2:
+        return found[0], found[1]
+    if found:
+        raise DecodeError(0, "ID", f"{len(found)} identification payloads, 0 or 2 are allowed")
+    return address_identity(sa.remote.host), address_identity(sa.local.host)
+
+
+def _check_returned_ids(exchange: QuickExchange, payloads: Payloads) -> None:
+    found = payloads.all(Identification)
+    if not found:
+        return
+    wanted = exchange.selector.local, exchange.selector.remote
+    for which, payload, network in zip(("IDci", "IDcr"), found, wanted, strict=False):
+        if identity_network(payload) != network:
+            evidence = {"sent": str(network), "returned": describe_network(payload)}
+            hint = (
+                f"This side asked for {network}, the peer answered with {describe_network(payload)}. "
+                "Enter the same subnet, with the same mask, on both sides."
+            )
+            raise PeerFault(
+                "ike.phase2.ids_returned",
+                which=which,
+                hint=hint,
+                evidence=evidence,
+                notify=c.Notify.INVALID_ID_INFORMATION,
+            )
+
+
+def _shared(exchange: QuickExchange, public: bytes) -> Secret:
+    assert exchange.key_exchange is not None  # noqa: S101 - made by the caller
+    try:
+        return exchange.key_exchange.shared(public)
+    except InvalidPublicValue as error:
+        raise DecodeError(0, "KE", str(error)) from None
+
+
+def _install(
+    core: Core,
+    sa: IsakmpSa,
+    exchange: QuickExchange,
+    choice: proposals.Phase2Choice,
+    shared: Secret | None,
+    confirmed: bool,
+) -> None:
+    phase1, proposal = channel.agreed(sa)
+    policy = sa.peer.config.phase2
+    nonces = (exchange.nonce_i, exchange.nonce_r)
+    transform = EspTransform(choice.encryption, choice.integrity)
+    params = IpsecSaPair(
+        peer_id=sa.peer.id,
+        spi_in=exchange.spi_in,
+        spi_out=exchange.spi_out,
+        selector=exchange.selector,
+        transform=transform,
+        keys_in=keys.esp_keys(proposal.hash, phase1, transform, exchange.spi_in, nonces, shared),
+        keys_out=keys.esp_keys(proposal.hash, phase1, transform, exchange.spi_out, nonces, shared),
+        local=sa.local,
+        remote=sa.remote,
+        udp=sa.nat.encapsulate,
+    )
+    life = min(choice.lifetime_s or policy.lifetime_s, policy.lifetime_s)
+    pair = Pair(params, exchange.role, core.now, core.now + life, policy.pfs_group, confirmed=confirmed)
+    exchange.key_exchange = None
+    pairs.install(core, sa.peer, pair)

@@ -1,0 +1,48 @@
+"""Sending an unanswered message again, with growing pauses and an end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from vpnengine.contract.config import RetransmitPolicy
+from vpnengine.ikev1.core import Core
+from vpnengine.ikev1.model import IsakmpSa, QuickExchange
+
+MAX_REPEATED_REPLIES = 8
+
+
+def start(
+    core: Core, key: object, policy: RetransmitPolicy, holder: IsakmpSa | QuickExchange, give_up: Callable[[], None]
+) -> None:
+    """Send ``holder.reply`` again until ``cancel``; then ``give_up``."""
+    holder.tries = 1
+    _arm(core, key, policy, holder, give_up)
+
+
+def cancel(core: Core, key: object) -> None:
+    """The answer has come."""
+    core.timers.cancel(("retransmit", key))
+
+
+def _arm(
+    core: Core, key: object, policy: RetransmitPolicy, holder: IsakmpSa | QuickExchange, give_up: Callable[[], None]
+) -> None:
+    def due() -> None:
+        if holder.tries >= policy.tries:
+            give_up()
+            return
+        holder.tries += 1
+        if holder.reply is not None:
+            core.resend(holder.reply, f"try {holder.tries}")
+        _arm(core, key, policy, holder, give_up)
+
+    delay = policy.first_s * policy.factor ** (holder.tries - 1)
+    core.timers.set(("retransmit", key), core.now + delay, f"retransmit {holder.state}", due)
+
+
+def answer_duplicate(core: Core, holder: IsakmpSa | QuickExchange, what: str) -> None:
+    """The peer repeats its last message: our answer was lost. Repeat it, but not for ever."""
+    if holder.reply is None or holder.resent >= MAX_REPEATED_REPLIES:
+        return
+    holder.resent += 1
+    core.resend(holder.reply, what)

@@ -1,0 +1,91 @@
+"""The state tables: what may arrive in which state, what handles it, and where it leads.
+
+Each row cites the section that defines it. A message that has no row for its state is
+an error with a name (``UnexpectedMessage``), is counted, and changes nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Role(StrEnum):
+    """Who sent the first message of an exchange."""
+
+    INITIATOR = "initiator"
+    RESPONDER = "responder"
+
+
+class Phase1(StrEnum):
+    """States of an ISAKMP SA in main mode; the name says which message was sent last."""
+
+    MM1_SENT = "MM1-sent"
+    MM2_SENT = "MM2-sent"
+    MM3_SENT = "MM3-sent"
+    MM4_SENT = "MM4-sent"
+    MM5_SENT = "MM5-sent"
+    ESTABLISHED = "established"
+    DEAD = "dead"
+
+
+class Quick(StrEnum):
+    """States of a quick mode; the name says which message was sent last."""
+
+    START = "start"
+    QM1_SENT = "QM1-sent"
+    QM2_SENT = "QM2-sent"
+    DONE = "done"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One transition: ``handler`` deals with the message, ``following`` is the state after it succeeds."""
+
+    handler: str
+    following: Phase1 | Quick
+    encrypted: bool
+    source: str
+
+
+class UnexpectedMessage(LookupError):
+    """No row lists this message in this state."""
+
+
+_I, _R = Role.INITIATOR, Role.RESPONDER
+
+MAIN_MODE: dict[tuple[Role, Phase1], Row] = {
+    (_I, Phase1.MM1_SENT): Row("main_2", Phase1.MM3_SENT, False, "RFC 2409 section 5, HDR, SA"),
+    (_R, Phase1.MM2_SENT): Row("main_3", Phase1.MM4_SENT, False, "RFC 2409 section 5.4, HDR, KE, Ni"),
+    (_I, Phase1.MM3_SENT): Row("main_4", Phase1.MM5_SENT, False, "RFC 2409 section 5.4, HDR, KE, Nr"),
+    (_R, Phase1.MM4_SENT): Row("main_5", Phase1.ESTABLISHED, True, "RFC 2409 section 5.4, HDR*, IDii, HASH_I"),
+    (_I, Phase1.MM5_SENT): Row("main_6", Phase1.ESTABLISHED, True, "RFC 2409 section 5.4, HDR*, IDir, HASH_R"),
+}
+
+QUICK_MODE: dict[tuple[Role, Quick], Row] = {
+    (_R, Quick.START): Row("quick_1", Quick.QM2_SENT, True, "RFC 2409 section 5.5, HDR*, HASH(1), SA, Ni"),
+    (_I, Quick.QM1_SENT): Row("quick_2", Quick.DONE, True, "RFC 2409 section 5.5, HDR*, HASH(2), SA, Nr"),
+    (_R, Quick.QM2_SENT): Row("quick_3", Quick.DONE, True, "RFC 2409 section 5.5, HDR*, HASH(3)"),
+}
+
+
+def main_mode_row(role: Role, state: Phase1) -> Row:
+    """The row for a main mode message.
+
+    :raises UnexpectedMessage: if none is expected in this state.
+    """
+    row = MAIN_MODE.get((role, state))
+    if row is None:
+        raise UnexpectedMessage(f"main mode message in state {state} as {role}")
+    return row
+
+
+def quick_mode_row(role: Role, state: Quick) -> Row:
+    """The row for a quick mode message.
+
+    :raises UnexpectedMessage: if none is expected in this state.
+    """
+    row = QUICK_MODE.get((role, state))
+    if row is None:
+        raise UnexpectedMessage(f"quick mode message in state {state} as {role}")
+    return row
