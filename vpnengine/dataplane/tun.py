@@ -1,0 +1,41 @@
+"""The TUN device of the userspace data path."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import struct
+
+from vpnengine.dataplane.base import DataPlaneError
+
+_TUNSETIFF = 0x400454CA
+_IFF_TUN, _IFF_NO_PI = 0x0001, 0x1000
+MAX_PACKET = 65_535
+
+
+def open_tun(name: str) -> int:
+    """Make the device and return its file descriptor, non-blocking.
+
+    :raises DataPlaneError: if the host has no TUN driver or does not permit it.
+    """
+    try:
+        fd = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        raise DataPlaneError(_sentence(error)) from None
+    try:
+        fcntl.ioctl(fd, _TUNSETIFF, struct.pack("16sH22x", name.encode(), _IFF_TUN | _IFF_NO_PI))
+    except OSError as error:
+        os.close(fd)
+        raise DataPlaneError(_sentence(error, name)) from None
+    return fd
+
+
+def _sentence(error: OSError, name: str = "") -> str:
+    if error.errno == errno.ENOENT:
+        return "this host has no /dev/net/tun; load the kernel module tun, or give the container that device"
+    if error.errno in (errno.EPERM, errno.EACCES):
+        return "no permission to make a TUN device; run as root, or with the capability NET_ADMIN"
+    if error.errno == errno.EBUSY:
+        return f"the device {name} is in use: another engine runs here; stop it, or choose another name with --tun"
+    return f"cannot make a TUN device: {error.strerror}"
