@@ -10,6 +10,7 @@ from __future__ import annotations
 import ipaddress
 import socket
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from pyroute2 import IPRoute
@@ -26,11 +27,28 @@ _FAMILIES = (socket.AF_INET, socket.AF_INET6)
 
 
 class Routes:
-    """Keeps the routes of one device equal to the policies."""
+    """Keeps the routes of one device equal to the policies.
+
+    pyroute2 runs an event loop of its own, which may not be the daemon's: every call is made on
+    one thread that belongs to this object, and waited for.
+    """
 
     def __init__(self, device: str, mtu: int) -> None:
-        self._ip = IPRoute()
+        self._thread = ThreadPoolExecutor(1, "routes")
+        self._thread.submit(self._start, device, mtu).result()
+
+    def set(self, selectors: Iterable[Selector]) -> None:
+        """Route every remote subnet into the device, from a local address of the selector if the host has one."""
+        self._thread.submit(self._set, list(selectors)).result()
+
+    def close(self) -> None:
+        """Remove our routes and rules."""
+        self._thread.submit(self._close).result()
+        self._thread.shutdown()
+
+    def _start(self, device: str, mtu: int) -> None:
         self._routes: dict[Network, str | None] = {}
+        self._ip = IPRoute()
         self._index = self._ip.link_lookup(ifname=device)[0]
         self._ip.link("set", index=self._index, state="up", mtu=mtu)
         self._flush()
@@ -56,9 +74,7 @@ class Routes:
             except NetlinkError:
                 continue
 
-    def set(self, selectors: Iterable[Selector]) -> None:
-        """Route every remote subnet into the device, from a local address of the selector if the host has one."""
-        selectors = list(selectors)
+    def _set(self, selectors: list[Selector]) -> None:
         addresses = self._addresses()
         wanted: dict[Network, str | None] = {}
         for selector in selectors:
@@ -90,7 +106,6 @@ class Routes:
                 found.append(ipaddress.ip_address(text))
         return found
 
-    def close(self) -> None:
-        """Remove our routes and rules."""
+    def _close(self) -> None:
         self._flush()
         self._ip.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import ipaddress
 import socket
@@ -57,11 +58,9 @@ def _set_options(sock: socket.socket) -> None:
         sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
     for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
         sock.setsockopt(socket.SOL_SOCKET, option, _BUFFER)
-    try:
+    # Without NET_ADMIN there is no tunnel device either, so there is nothing to stay out of.
+    with contextlib.suppress(PermissionError):
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, MARK)
-    except PermissionError:
-        # Without NET_ADMIN there is no tunnel device either, so there is nothing to stay out of.
-        pass
 
 
 def receive(sock: socket.socket) -> tuple[bytes, Address, Address]:

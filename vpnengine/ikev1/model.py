@@ -27,7 +27,7 @@ class Pair:
     expires: float
     pfs: DhGroup | None
     replaced: bool = False
-    confirmed: bool = True
+    confirmed: bool = False
 
     @property
     def timer(self) -> tuple[str, int]:

@@ -28,6 +28,14 @@ def install(core: Core, peer: Peer, pair: Pair) -> None:
         _announce(core, peer, pair)
 
 
+def confirm(core: Core, spi_in: int) -> None:
+    """The peer is ready to receive on this pair: traffic moves to it."""
+    held = core.pairs.get(spi_in)
+    if held is not None and not held[1].confirmed:
+        held[1].confirmed = True
+        install(core, *held)
+
+
 def _announce(core: Core, peer: Peer, pair: Pair) -> None:
     params = pair.params
     core.counters["phase 2 established"] += 1

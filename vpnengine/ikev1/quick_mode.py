@@ -24,6 +24,7 @@ from vpnengine.isakmp.sa_payload import SecurityAssociation
 
 NONCE_LENGTH = 32
 KEEP_DONE_S = 60.0
+MIN_PAUSE_S, MAX_PAUSE_S = 0.03, 0.25
 
 
 def mode_of(sa: IsakmpSa) -> c.Encapsulation:
@@ -134,7 +135,7 @@ def quick_1(core: Core, sa: IsakmpSa, exchange: QuickExchange, payloads: Payload
     chain += payloads.all(Identification)
     _send(core, sa, exchange, chain, exchange.nonce_i, "quick 2")
     _repeat(core, sa, exchange)
-    _install(core, sa, exchange, choice, shared, confirmed=False)
+    _install(core, sa, exchange, choice, shared)
 
 
 def quick_2(core: Core, sa: IsakmpSa, exchange: QuickExchange, payloads: Payloads) -> None:
@@ -153,14 +154,26 @@ def quick_2(core: Core, sa: IsakmpSa, exchange: QuickExchange, payloads: Payload
         raise DecodeError(0, "KE", "is missing although the proposal asks for PFS")
     shared = _shared(exchange, public.data) if policy.pfs_group and public else None
     retransmit.cancel(core, (sa.cookies, exchange.message_id))
-    _install(core, sa, exchange, choice, shared, confirmed=True)
+    _install(core, sa, exchange, choice, shared)
     nonces = (exchange.nonce_i, exchange.nonce_r)
     digest = Hash(keys.quick_hash_3(proposal.hash, phase1, exchange.message_id, nonces))
     first, body = build_payloads([digest])
     datagram, exchange.iv = channel.seal(sa, c.Exchange.QUICK, exchange.message_id, first, body, exchange.iv)
     exchange.reply = core.send(sa, datagram, "quick 3")
+    _send_later(core, exchange)
     sa.peer.wanted.pop(exchange.selector, None)
     _finished(core, sa, exchange, payloads)
+
+
+def _send_later(core: Core, exchange: QuickExchange) -> None:
+    """The peer installs its side only when it has our last message: give it that time before ESP follows.
+
+    Without the pause the first packets on the new SA, and with them the rekeying without loss, would depend on
+    how fast the peer is.
+    """
+    pause = min(MAX_PAUSE_S, MIN_PAUSE_S + (core.now - exchange.started) / 2)
+    key = ("confirm", exchange.spi_in)
+    core.timers.set(key, core.now + pause, "send on a new SA", lambda: pairs.confirm(core, exchange.spi_in))
 
 
 def quick_3(core: Core, sa: IsakmpSa, exchange: QuickExchange, payloads: Payloads) -> None:
@@ -171,10 +184,7 @@ def quick_3(core: Core, sa: IsakmpSa, exchange: QuickExchange, payloads: Payload
         raise DecodeError(0, "HASH", "HASH(3) does not verify")
     retransmit.cancel(core, (sa.cookies, exchange.message_id))
     exchange.reply = None
-    held = core.pairs.get(exchange.spi_in)
-    if held is not None:
-        held[1].confirmed = True
-        pairs.install(core, *held)
+    pairs.confirm(core, exchange.spi_in)
     sa.peer.wanted.pop(exchange.selector, None)
     _finished(core, sa, exchange, payloads)
 
@@ -312,8 +322,8 @@ def _install(
     exchange: QuickExchange,
     choice: proposals.Phase2Choice,
     shared: Secret | None,
-    confirmed: bool,
 ) -> None:
+    """Install the pair for receiving; sending begins when the peer is ready for it."""
     phase1, proposal = channel.agreed(sa)
     policy = sa.peer.config.phase2
     nonces = (exchange.nonce_i, exchange.nonce_r)
@@ -331,6 +341,6 @@ def _install(
         udp=sa.nat.encapsulate,
     )
     life = min(choice.lifetime_s or policy.lifetime_s, policy.lifetime_s)
-    pair = Pair(params, exchange.role, core.now, core.now + life, policy.pfs_group, confirmed=confirmed)
+    pair = Pair(params, exchange.role, core.now, core.now + life, policy.pfs_group)
     exchange.key_exchange = None
     pairs.install(core, sa.peer, pair)

@@ -1,0 +1,1 @@
+"""The composition root: settings, servers, launcher, agent and command line."""

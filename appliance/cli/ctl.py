@@ -1,0 +1,147 @@
+"""``./culvert ctl``: drive a running engine."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from appliance.cli.main import fail
+from appliance.paths import state
+from vpnengine.contract.catalogue import CATALOGUE
+from vpnengine.contract.config import EngineConfig
+from vpnengine.contract.problems import Refused
+from vpnengine.daemon.client import ControlClient, EngineUnavailable
+
+HELP = "Drive a running engine through its control socket."
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options and verbs of the command."""
+    parser.add_argument("--control", metavar="SOCKET", help="control socket (default: in the state directory)")
+    parser.add_argument("--json", action="store_true", help="print JSON for machines")
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="print JSON for machines")
+    common.add_argument("--control", metavar="SOCKET", default=argparse.SUPPRESS, help="control socket")
+
+    def verb(name: str, text: str) -> argparse.ArgumentParser:
+        return verbs.add_parser(name, help=text, description=text, parents=[common])
+
+    verb("apply", "Replace the configuration.").add_argument(
+        "file", help="EngineConfig as JSON; - reads standard input"
+    )
+    verb("status", "Show peers, their two phases and SAs.")
+    initiate = verb("initiate", "Bring a peer up.")
+    initiate.add_argument("peer")
+    initiate.add_argument("--selector", metavar="LOCAL,REMOTE", help="one pair of subnets only")
+    verb("terminate", "Delete a peer's SAs, telling the peer.").add_argument("peer")
+    rekey = verb("rekey", "Replace the SAs of a peer now.")
+    rekey.add_argument("peer")
+    rekey.add_argument("--phase", type=int, choices=(1, 2), default=2)
+    events = verb("events", "Print the event journal.")
+    events.add_argument("--after", type=int, default=0, metavar="N", help="only events with numbers above N")
+    events.add_argument("--follow", action="store_true", help="go on with what happens")
+    verb("stats", "Show counters.")
+    verb("schema", "Print the JSON schema of EngineConfig.")
+    verb("explain", "Explain an event code.").add_argument("code")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Carry out one verb."""
+    if options.verb == "schema":
+        print(json.dumps(EngineConfig.model_json_schema(), indent=2))
+        return 0
+    if options.verb == "explain":
+        return _explain(options)
+    try:
+        with ControlClient(options.control or state().control) as client:
+            return _ask(client, options)
+    except (EngineUnavailable, OSError) as error:
+        return fail(str(error))
+    except Refused as refused:
+        for problem in refused.problems:
+            print(f"{problem.field}: {problem.message}" if problem.field else problem.message, file=sys.stderr)
+        return 1
+    except ValueError as error:
+        return fail(f"not JSON: {error}")
+
+
+def _ask(client: ControlClient, options: argparse.Namespace) -> int:
+    if options.verb == "events":
+        return _events(client, options)
+    if options.verb == "apply":
+        text = sys.stdin.read() if options.file == "-" else Path(options.file).read_text()
+        result = client.request("apply", config=json.loads(text))
+    elif options.verb == "initiate":
+        result = client.request("initiate", peer=options.peer, selector=options.selector)
+    elif options.verb == "rekey":
+        result = client.request("rekey", peer=options.peer, phase=options.phase)
+    elif options.verb == "terminate":
+        result = client.request("terminate", peer=options.peer)
+    else:
+        result = client.request(options.verb)
+    if options.json:
+        print(json.dumps(result))
+    elif options.verb == "status":
+        _print_status(result)
+    else:
+        _print_tree(result)
+    return 0
+
+
+def _events(client: ControlClient, options: argparse.Namespace) -> int:
+    client.request("events", after=options.after, follow=options.follow)
+    for event in client.lines():
+        print(json.dumps(event) if options.json else _event_line(event), flush=options.follow)
+    return 0
+
+
+def _event_line(event: dict[str, Any]) -> str:
+    at = datetime.fromtimestamp(event["time"]).astimezone().isoformat(" ", "milliseconds")
+    line = f"{event['number']:>7} {at} {event['severity']:<7} {event['peer'] or '-'}: {event['text']}"
+    return f"{line}\n        {event['side']}: {event['hint']}" if event["hint"] else line
+
+
+def _print_status(status: dict[str, Any]) -> None:
+    print(f"revision {status['revision']}, data path {status['dataplane']}, up {status['uptime_s']:.0f} s")
+    for peer in status["peers"]:
+        phase1 = peer["phase1"]
+        age = f" for {phase1['age_s']:.0f} s" if phase1["age_s"] is not None else ""
+        print(f"\n{peer['name']} ({peer['remote']}): phase 1 {phase1['state']}{age}")
+        for sa in peer["sas"]:
+            print(f"  {sa['local']} <-> {sa['remote']}  {sa['state']}  in {sa['spi_in']} out {sa['spi_out']}")
+            integrity = f"-{sa['integrity']}" if sa["integrity"] else ""
+            print(
+                f"    {sa['encryption']}{integrity}, {sa['bytes_in']} octets in, {sa['bytes_out']} out, "
+                f"{sa['age_s']:.0f} s old"
+            )
+        if peer["last_failure"]:
+            print(f"  last failure: {peer['last_failure']['text']}\n    {peer['last_failure']['hint']}")
+    for condition in status["conditions"]:
+        print(f"\n! {condition}")
+
+
+def _print_tree(value: Any, depth: int = 0) -> None:
+    for name, item in value.items():
+        if isinstance(item, dict):
+            print(f"{'  ' * depth}{name}:")
+            _print_tree(item, depth + 1)
+        else:
+            print(f"{'  ' * depth}{name}: {', '.join(map(str, item)) if isinstance(item, list) else item}")
+
+
+def _explain(options: argparse.Namespace) -> int:
+    entry = CATALOGUE.get(options.code)
+    if entry is None:
+        return fail(f"no event has the code {options.code}")
+    fields = {"title": entry.title, "text": entry.text, "severity": entry.severity.value, "cause": entry.cause}
+    fields |= {"here": entry.here, "there": entry.there, "side": entry.side.value}
+    if options.json:
+        print(json.dumps({"code": entry.code, **fields}))
+    else:
+        _print_tree({name: text for name, text in fields.items() if text})
+    return 0

@@ -1,0 +1,194 @@
+"""The control socket: JSON lines, see ``vpnengine.contract.control``."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from vpnengine.contract.config import parse_config
+from vpnengine.contract.control import (
+    MAX_LINE,
+    REQUEST,
+    Answer,
+    Apply,
+    GetEvents,
+    GetStats,
+    GetStatus,
+    Initiate,
+    Rekey,
+    Request,
+    Terminate,
+)
+from vpnengine.contract.problems import Problem, Refused, problems_of
+from vpnengine.daemon.service import Engine
+from vpnengine.ikev1.interface import InitiatePeer, RekeyPeer, TerminatePeer
+from vpnengine.ikev1.model import make_peer
+
+CHUNK = 500
+
+
+class ControlServer:
+    """Answers requests about one engine."""
+
+    def __init__(self, engine: Engine, path: Path) -> None:
+        self._engine = engine
+        self._path = path
+        self._server: asyncio.Server | None = None
+        self._connections: set[asyncio.Task[None]] = set()
+
+    async def start(self) -> None:
+        """Listen.
+
+        :raises Refused: if another engine answers there, or the place is not writable.
+        """
+        try:
+            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _clear_stale(self._path)
+            before = os.umask(0o177)
+            try:
+                self._server = await asyncio.start_unix_server(self._accept, str(self._path), limit=MAX_LINE)
+            finally:
+                os.umask(before)
+        except OSError as error:
+            message = f"cannot listen on {self._path}: {error.strerror}"
+            raise Refused([Problem(field="control", rule="socket", message=message)]) from None
+
+    async def stop(self) -> None:
+        """Close all connections and remove the socket."""
+        if self._server is not None:
+            self._server.close()
+        for task in self._connections:
+            task.cancel()
+        self._path.unlink(missing_ok=True)
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        if task is not None:
+            self._connections.add(task)
+            task.add_done_callback(self._connections.discard)
+        with contextlib.suppress(ConnectionError, asyncio.CancelledError):
+            await self._serve(reader, writer)
+        writer.close()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            try:
+                line = await reader.readline()
+            except ValueError:
+                problem = Problem(field="", rule="line_too_long", message=f"a request has at most {MAX_LINE} octets")
+                await _write(writer, _refusal(0, [problem]))
+                return
+            if not line:
+                return
+            request = _parse(line)
+            if isinstance(request, Answer):
+                await _write(writer, request)
+            elif isinstance(request, GetEvents):
+                await self._events(request, writer)
+            else:
+                await _write(writer, self._answer(request))
+
+    def _answer(self, request: Request) -> Answer:
+        handlers: dict[type, Callable[[Any], Any]] = {
+            Apply: self._apply,
+            GetStatus: lambda _: self._engine.status().model_dump(mode="json"),
+            GetStats: lambda _: self._engine.stats(),
+            Initiate: self._initiate,
+            Terminate: self._terminate,
+            Rekey: self._rekey,
+        }
+        try:
+            return Answer(id=request.id, ok=True, result=handlers[type(request)](request))
+        except Refused as refused:
+            return _refusal(request.id, refused.problems)
+
+    def _apply(self, request: Apply) -> dict[str, Any]:
+        config = parse_config(request.config)
+        difference = self._engine.apply(config)
+        return {"revision": config.revision, **difference.as_dict()}
+
+    def _initiate(self, request: Initiate) -> dict[str, Any]:
+        peer_id = self._engine.find_peer(request.peer)
+        if request.selector is None:
+            self._engine.command(InitiatePeer(peer_id))
+            return {"peer": peer_id}
+        config = next(p for p in self._engine.config.peers if p.id == peer_id)
+        wanted = request.selector.replace(" ", "").replace("=", ",")
+        found = next((s for s in make_peer(config).selectors if f"{s.local},{s.remote}" == wanted), None)
+        if found is None:
+            message = f"“{request.selector}” is no selector of this peer; write it like 10.1.0.0/24,10.2.0.0/24"
+            raise Refused([Problem(field="selector", rule="unknown_selector", message=message)])
+        self._engine.command(InitiatePeer(peer_id, found))
+        return {"peer": peer_id, "selector": wanted}
+
+    def _terminate(self, request: Terminate) -> dict[str, Any]:
+        peer_id = self._engine.find_peer(request.peer)
+        self._engine.command(TerminatePeer(peer_id))
+        return {"peer": peer_id}
+
+    def _rekey(self, request: Rekey) -> dict[str, Any]:
+        peer_id = self._engine.find_peer(request.peer)
+        self._engine.command(RekeyPeer(peer_id, request.phase))
+        return {"peer": peer_id, "phase": request.phase}
+
+    async def _events(self, request: GetEvents, writer: asyncio.StreamWriter) -> None:
+        """Stream the journal; a reader that does not keep up is cut off rather than fed from memory."""
+        journal = self._engine.journal
+        hello = {"journal": journal.id, "boot": journal.boot, "first": journal.first, "last": journal.last}
+        await _write(writer, Answer(id=request.id, ok=True, result=hello))
+        cursor = request.after
+        while not writer.is_closing():
+            lines = journal.read(cursor, CHUNK)
+            for line in lines:
+                writer.write(f'{{"id":{request.id},"event":{line}}}\n'.encode())
+            await writer.drain()
+            if lines:
+                cursor = int(json.loads(lines[-1])["number"])
+            elif not request.follow:
+                writer.write(f'{{"id":{request.id},"end":true}}\n'.encode())
+                await writer.drain()
+                return
+            else:
+                await journal.wait_beyond(cursor)
+
+
+def _clear_stale(path: Path) -> None:
+    if not path.exists():
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        try:
+            probe.connect(str(path))
+        except OSError:
+            path.unlink(missing_ok=True)
+            return
+    message = f"another engine answers on {path}; stop it, or choose another socket with --control"
+    raise Refused([Problem(field="control", rule="in_use", message=message)])
+
+
+def _parse(line: bytes) -> Request | Answer:
+    try:
+        document = json.loads(line)
+    except (ValueError, RecursionError):
+        return _refusal(0, [Problem(field="", rule="json", message="a request is one line of JSON")])
+    number = document.get("id", 0) if isinstance(document, dict) else 0
+    try:
+        return REQUEST.validate_python(document)
+    except ValidationError as error:
+        return _refusal(number if isinstance(number, int) else 0, problems_of(error))
+
+
+def _refusal(number: int, problems: list[Problem]) -> Answer:
+    return Answer(id=number, ok=False, error=str(Refused(problems)), problems=tuple(problems))
+
+
+async def _write(writer: asyncio.StreamWriter, answer: Answer) -> None:
+    writer.write(answer.model_dump_json().encode() + b"\n")
+    await writer.drain()

@@ -1,0 +1,191 @@
+"""The numbered event journal on disk.
+
+Events are JSON lines in segment files that are named after their first number. Numbers go on
+over restarts; a line that a crash has torn is cut off. What ``append`` returned is written;
+what ``synced`` covers has also reached the disk.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from vpnengine.contract.events import Event, EventBody
+
+SEGMENT_BYTES = 1 << 20
+TOTAL_BYTES = 256 << 20
+_SUFFIX = ".jsonl"
+
+
+class Journal:
+    """One directory of segments, written by one process."""
+
+    def __init__(self, directory: Path, segment_bytes: int = SEGMENT_BYTES, total_bytes: int = TOTAL_BYTES) -> None:
+        """:raises OSError: if the directory cannot be made or read."""
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.directory = directory
+        self.boot = uuid.uuid4().hex
+        self.id = self._identify()
+        self.write_errors = 0
+        self._segment_bytes, self._total_bytes = segment_bytes, total_bytes
+        self._unwritten: list[Event] = []
+        self._fd = -1
+        self._size = 0
+        self.last = self._recover()
+        self.synced = self.last
+        self._wakeup = asyncio.Event()
+        self._advanced = asyncio.Event()
+
+    def _identify(self) -> str:
+        path = self.directory / "id"
+        if not path.exists():
+            path.write_text(uuid.uuid4().hex)
+        return path.read_text().strip()
+
+    def _segments(self) -> list[tuple[int, Path]]:
+        found = [(int(p.stem), p) for p in self.directory.glob(f"*{_SUFFIX}") if p.stem.isdigit()]
+        return sorted(found)
+
+    def _recover(self) -> int:
+        """The last whole number; what follows it in the file is cut off."""
+        segments = self._segments()
+        if not segments:
+            return 0
+        first, path = segments[-1]
+        data = path.read_bytes()
+        end, last = 0, first - 1
+        for line in data.splitlines(keepends=True):
+            try:
+                number = Event.model_validate_json(line).number
+            except ValidationError:
+                break
+            if not line.endswith(b"\n") or number != last + 1:
+                break
+            end, last = end + len(line), number
+        if end < len(data):
+            os.truncate(path, end)
+        self._open(path)
+        return last
+
+    def _open(self, path: Path) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+        self._fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._size = os.fstat(self._fd).st_size
+
+    @property
+    def first(self) -> int:
+        """The oldest number that is still there; one more than ``last`` if there is none."""
+        segments = self._segments()
+        return segments[0][0] if segments and self.last >= segments[0][0] else self.last + 1
+
+    def append(self, bodies: Sequence[EventBody]) -> list[Event]:
+        """Number and write events.
+
+        A disk that refuses does not stop the VPN: the events wait in memory, bounded, and are
+        written with the next ones.
+        """
+        now = time.time()
+        events = []
+        for body in bodies:
+            self.last += 1
+            events.append(Event(number=self.last, boot=self.boot, time=now, **body.model_dump()))
+        self._unwritten += events
+        self._write()
+        return events
+
+    def _write(self) -> None:
+        if not self._unwritten:
+            return
+        lines = b"".join(event.model_dump_json().encode() + b"\n" for event in self._unwritten)
+        try:
+            if self._fd < 0 or self._size >= self._segment_bytes:
+                self._open(self.directory / f"{self._unwritten[0].number:020d}{_SUFFIX}")
+                self._trim()
+            self._write_all(lines)
+        except OSError:
+            self.write_errors += 1
+            return
+        self._unwritten.clear()
+        self._wakeup.set()
+
+    def _write_all(self, data: bytes) -> None:
+        """Write everything or nothing: half a line would hide what follows."""
+        view = memoryview(data)
+        done = 0
+        try:
+            while done < len(data):
+                done += os.write(self._fd, view[done:])
+        except OSError:
+            os.ftruncate(self._fd, self._size)
+            raise
+        self._size += done
+
+    def _trim(self) -> None:
+        segments = self._segments()
+        total = sum(path.stat().st_size for _, path in segments)
+        for _, path in segments[:-1]:
+            if total <= self._total_bytes:
+                return
+            total -= path.stat().st_size
+            path.unlink()
+
+    async def sync_forever(self) -> None:
+        """Bring to the disk what has been written, many events at a time."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await self._wakeup.wait()
+            self._wakeup.clear()
+            reached = self.last - len(self._unwritten)
+            if self._fd >= 0:
+                with contextlib.suppress(OSError):
+                    await loop.run_in_executor(None, os.fdatasync, self._fd)
+            self.synced = max(self.synced, reached)
+            self._advanced.set()
+            self._advanced = asyncio.Event()
+
+    async def wait_beyond(self, number: int) -> None:
+        """Return when an event above ``number`` has reached the disk."""
+        while self.synced <= number:
+            await self._advanced.wait()
+
+    def read(self, after: int, limit: int = 500) -> list[str]:
+        """Up to ``limit`` synced events with numbers above ``after``, as JSON lines, in order."""
+        segments = self._segments()
+        lines: list[str] = []
+        for index, (_, _path) in enumerate(segments):
+            following = segments[index + 1][0] if index + 1 < len(segments) else None
+            if following is not None and following <= after + 1:
+                continue
+            for number, line in self._lines(*segments[index]):
+                if number > self.synced or len(lines) >= limit:
+                    return lines
+                if number > after:
+                    lines.append(line)
+        return lines
+
+    def _lines(self, first: int, path: Path) -> Iterator[tuple[int, str]]:
+        # Lines are numbered without gaps from the file's name on, so that none needs to be parsed.
+        try:
+            with path.open(encoding="utf-8") as file:
+                for offset, line in enumerate(file):
+                    yield first + offset, line.rstrip("\n")
+        except FileNotFoundError:
+            return
+
+    def close(self) -> None:
+        """Write what is left, and sync it."""
+        self._write()
+        if self._fd >= 0:
+            with contextlib.suppress(OSError):
+                os.fdatasync(self._fd)
+            os.close(self._fd)
+            self._fd = -1
+        self.synced = self.last

@@ -1,0 +1,66 @@
+"""What a new configuration changes."""
+
+from __future__ import annotations
+
+import socket
+from dataclasses import asdict, dataclass
+
+from vpnengine.contract.config import EngineConfig
+from vpnengine.contract.problems import Problem
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Peer ids by what happens to them."""
+
+    added: tuple[str, ...]
+    changed: tuple[str, ...]
+    removed: tuple[str, ...]
+    unchanged: tuple[str, ...]
+
+    @property
+    def touched(self) -> bool:
+        """True if anything changes."""
+        return bool(self.added or self.changed or self.removed)
+
+    def as_dict(self) -> dict[str, list[str]]:
+        """For the answer to ``apply``."""
+        return {name: list(ids) for name, ids in asdict(self).items()}
+
+
+def compare(old: EngineConfig, new: EngineConfig) -> Difference:
+    """Compare two configurations peer by peer."""
+    before = {peer.id: peer for peer in old.peers}
+    after = {peer.id: peer for peer in new.peers}
+    kept = [i for i in after if i in before]
+    return Difference(
+        added=tuple(i for i in after if i not in before),
+        changed=tuple(i for i in kept if after[i] != before[i]),
+        removed=tuple(i for i in before if i not in after),
+        unchanged=tuple(i for i in kept if after[i] == before[i]),
+    )
+
+
+def own_address_problems(config: EngineConfig) -> list[Problem]:
+    """A peer whose address is one of this host's own would negotiate with itself."""
+    problems = []
+    for index, peer in enumerate(config.peers):
+        if str(peer.local_address) == peer.remote or _is_own(peer.remote):
+            message = f"{peer.remote} is an address of this appliance itself; enter the other gateway's"
+            problems.append(Problem(field=f"peers.{index}.remote", rule="own_address", message=message))
+    return problems
+
+
+def _is_own(host: str) -> bool:
+    """True if a socket can be bound to this numeric address. Loopback is left to tests and labs."""
+    if host.startswith("127.") or host == "::1":
+        return False
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    if family == socket.AF_INET and not host.replace(".", "").isdigit():
+        return False
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as sock:
+            sock.bind((host, 0))
+    except OSError:
+        return False
+    return True

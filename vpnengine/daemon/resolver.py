@@ -1,0 +1,54 @@
+"""From a peer's name to its address, and to the local address that leads there."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+import socket
+
+from vpnengine.contract.config import PeerConfig
+from vpnengine.dataplane.udp import MARK
+from vpnengine.ikev1.interface import Resolved, Unresolved
+
+
+async def resolve(peer: PeerConfig) -> Resolved | Unresolved:
+    """Ask the name server if need be, then the routing table."""
+    try:
+        host = await _address(peer)
+    except OSError as error:
+        return Unresolved(
+            peer.id,
+            f"the host name {peer.remote} does not resolve ({error.strerror}); "
+            "check the name, and this host's name server",
+        )
+    try:
+        return Resolved(peer.id, host, str(peer.local_address or local_address(host)))
+    except OSError as error:
+        return Unresolved(peer.id, f"no route leads to {host} ({error.strerror}); check this host's default route")
+
+
+async def _address(peer: PeerConfig) -> str:
+    try:
+        return str(ipaddress.ip_address(peer.remote))
+    except ValueError:
+        pass
+    family = socket.AF_UNSPEC
+    if peer.local_address is not None:
+        family = socket.AF_INET if peer.local_address.version == 4 else socket.AF_INET6
+    loop = asyncio.get_running_loop()
+    found = await loop.getaddrinfo(peer.remote, None, family=family, type=socket.SOCK_DGRAM)
+    return str(found[0][4][0])
+
+
+def local_address(remote_host: str) -> str:
+    """The address that the routing table gives for packets to ``remote_host``.
+
+    :raises OSError: if no route leads there.
+    """
+    family = socket.AF_INET6 if ":" in remote_host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as sock:
+        with contextlib.suppress(PermissionError):
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, MARK)
+        sock.connect((remote_host, 9))
+        return str(sock.getsockname()[0])

@@ -1,0 +1,352 @@
+"""``Engine``: the asyncio shell around the protocol and the data path.
+
+After anything happened it drains the protocol: messages to the sockets, effects to the data
+path, events to the journal; then it arms one timer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import time
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+from vpnengine.contract.catalogue import CATALOGUE
+from vpnengine.contract.config import EngineConfig, StartMode
+from vpnengine.contract.events import Event, EventBody
+from vpnengine.contract.problems import Problem, Refused
+from vpnengine.contract.status import EngineStatus, PeerStatus, SaStatus
+from vpnengine.crypto.random import system_random
+from vpnengine.daemon.journal import Journal
+from vpnengine.daemon.reconcile import Difference, compare, own_address_problems
+from vpnengine.daemon.resolver import resolve
+from vpnengine.dataplane import udp
+from vpnengine.dataplane.base import DataPlane, DataPlaneError, Policy, SaCounters
+from vpnengine.esp.sa import Address, Selector
+from vpnengine.ikev1.endpoint import IkeEndpoint
+from vpnengine.ikev1.interface import (
+    Acquire,
+    Command,
+    Configure,
+    Effect,
+    HardExpired,
+    InstallSa,
+    MoveSa,
+    PeerMoved,
+    RemoveSa,
+    Resolve,
+    Resolved,
+    Shutdown,
+    SoftExpired,
+    Traffic,
+    Transmit,
+    Unresolved,
+)
+from vpnengine.ikev1.model import make_peer
+from vpnengine.ikev1.natt import KEEPALIVE
+
+log = logging.getLogger(__name__)
+
+BATCH = 64
+TRAFFIC_S = 1.0
+ANY = ("0.0.0.0", "::")
+
+
+class Engine:
+    """One IKE daemon. ``bind`` are the local addresses to listen on."""
+
+    def __init__(
+        self, config: EngineConfig, dataplane: DataPlane, journal: Journal, bind: tuple[str, ...] = ANY
+    ) -> None:
+        self.config = EngineConfig(listen=config.listen, dataplane=config.dataplane)
+        self.journal = journal
+        self.listeners: list[Callable[[list[Event]], None]] = []
+        self.applied_hook: Callable[[EngineConfig], None] | None = None
+        self._first = config
+        self._dataplane = dataplane
+        self._bind = bind
+        self._endpoint = IkeEndpoint(system_random, dataplane.capabilities.raw_esp)
+        self._sockets: dict[tuple[int, int], socket.socket] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._drops: Counter[str] = Counter()
+        self._started = time.monotonic()
+        self._lag_ms = 0.0
+
+    # Life
+
+    async def start(self) -> None:
+        """Open the sockets and the data path, then apply the first configuration.
+
+        :raises DataPlaneError: with a sentence for the administrator.
+        """
+        natt = self._open_sockets()
+        await self._dataplane.open(natt, self)
+        self._spawn(self.journal.sync_forever())
+        self._spawn(self._watch_traffic())
+        self.emit("engine.started", dataplane=self._dataplane.capabilities.name)
+        self.apply(self._first)
+
+    def _open_sockets(self) -> list[socket.socket]:
+        listen = self.config.listen
+        natt = []
+        loop = asyncio.get_running_loop()
+        for host in self._bind:
+            for port in (listen.ike_port, listen.natt_port):
+                try:
+                    sock = udp.open_udp_socket(host, port)
+                except (OSError, DataPlaneError):
+                    # A host without IPv6 has no such socket; then IPv4 is enough.
+                    if host == "::":
+                        continue
+                    raise
+                self._sockets[(sock.family, port)] = sock
+                if port == listen.natt_port:
+                    natt.append(sock)
+                else:
+                    loop.add_reader(sock, self._readable, sock)
+        return natt
+
+    async def stop(self) -> None:
+        """Tell the peers, then remove everything."""
+        self._run(Shutdown())
+        self.emit("engine.stopped")
+        for task in self._tasks:
+            task.cancel()
+        if self._timer is not None:
+            self._timer.cancel()
+        await self._dataplane.close()
+        loop = asyncio.get_running_loop()
+        for sock in self._sockets.values():
+            loop.remove_reader(sock)
+            sock.close()
+        self.journal.close()
+
+    def _spawn(self, coroutine: Any) -> None:
+        task = asyncio.get_running_loop().create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    # In
+
+    def _readable(self, sock: socket.socket) -> None:
+        for _ in range(BATCH):
+            try:
+                data, local, remote = udp.receive(sock)
+            except BlockingIOError:
+                return
+            except OSError as error:
+                self._drops[f"receive: {error.strerror}"] += 1
+                return
+            self.ike(data, local, remote)
+
+    def ike(self, datagram: bytes, local: Address, remote: Address) -> None:
+        """An ISAKMP message has come, on either port."""
+        try:
+            self._endpoint.receive(datagram, local, remote, time.monotonic())
+        except Exception:
+            # The one edge where a bug must not end everybody's tunnels. The datagram itself is not logged.
+            self._drops["engine bug"] += 1
+            log.exception("a datagram from %s made the engine fail", remote)
+        self._drain()
+
+    def acquire(self, peer_id: str, selector: Selector) -> None:
+        """The data path has a packet for a selector without an SA."""
+        self._run(Acquire(peer_id, selector))
+
+    def soft_expired(self, spi_in: int) -> None:
+        """The data path wants a successor of a pair."""
+        self._run(SoftExpired(spi_in))
+
+    def hard_expired(self, spi_in: int) -> None:
+        """A pair carries nothing more."""
+        self._run(HardExpired(spi_in))
+
+    def moved(self, spi_in: int, remote: Address) -> None:
+        """An authentic ESP packet came from a new address."""
+        self._run(PeerMoved(spi_in, remote))
+
+    def _run(self, command: Command) -> None:
+        self._endpoint.command(command, time.monotonic())
+        self._drain()
+
+    command = _run
+
+    async def _watch_traffic(self) -> None:
+        """Tell the protocol who has been heard, and measure how late the loop is."""
+        while True:
+            due = time.monotonic() + TRAFFIC_S
+            await asyncio.sleep(TRAFFIC_S)
+            self._lag_ms = max(0.0, (time.monotonic() - due) * 1000)
+            heard = {spi: c.last_in for spi, c in self._dataplane.counters().items() if c.last_in is not None}
+            if heard:
+                self._run(Traffic(heard))
+
+    # Out
+
+    def _drain(self) -> None:
+        # Messages first: ESP on a new SA must not overtake the message that makes the peer install it.
+        for transmit in self._endpoint.transmits():
+            self._transmit(transmit)
+        for effect in self._endpoint.effects():
+            self._effect(effect)
+        self._publish(self._endpoint.events())
+        self._arm()
+
+    def _effect(self, effect: Effect) -> None:
+        match effect:
+            case InstallSa(pair, outbound):
+                self._dataplane.install(pair, outbound)
+            case RemoveSa(spi_in):
+                self._dataplane.remove(spi_in)
+            case MoveSa(spi_in, remote):
+                self._dataplane.update_remote(spi_in, remote)
+            case Resolve(peer_id):
+                self._spawn(self._resolve(peer_id))
+
+    async def _resolve(self, peer_id: str) -> None:
+        peer = next((p for p in self.config.peers if p.id == peer_id), None)
+        if peer is None:
+            return
+        answer: Resolved | Unresolved = await resolve(peer)
+        self._run(answer)
+
+    def _transmit(self, transmit: Transmit) -> None:
+        port = transmit.local.port
+        family = socket.AF_INET6 if ":" in transmit.remote.host else socket.AF_INET
+        sock = self._sockets.get((family, port))
+        if sock is None:
+            self._drops["no socket"] += 1
+            return
+        data = transmit.payload
+        if port == self.config.listen.natt_port and data != KEEPALIVE:
+            data = udp.NON_ESP_MARKER + data
+        try:
+            udp.send(sock, data, transmit.local.host, transmit.remote)
+        except OSError as error:
+            self._drops[f"send: {error.strerror}"] += 1
+
+    def _publish(self, bodies: list[EventBody]) -> None:
+        if not bodies:
+            return
+        events = self.journal.append(bodies)
+        for listener in self.listeners:
+            listener(events)
+
+    def emit(self, code: str, **arguments: object) -> None:
+        """An event of the engine itself."""
+        entry = CATALOGUE[code]
+        self._publish([EventBody(code=code, severity=entry.severity, text=entry.text.format(**arguments))])
+
+    def _arm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        head = self._endpoint.next_timer()
+        if head is not None:
+            delay = max(0.0, head[0] - time.monotonic())
+            self._timer = asyncio.get_running_loop().call_later(delay, self._due)
+
+    def _due(self) -> None:
+        self._timer = None
+        try:
+            self._endpoint.handle_timer(time.monotonic())
+        except Exception:
+            self._drops["engine bug"] += 1
+            log.exception("a timer made the engine fail")
+        self._drain()
+
+    # Configuration
+
+    def apply(self, config: EngineConfig) -> Difference:
+        """Make a validated configuration effective. An unchanged tunnel is not touched.
+
+        :raises Refused: if it needs a restart, or a peer is this host itself.
+        """
+        self._check(config)
+        difference = compare(self.config, config)
+        if config.listen != self.config.listen or config.revision != self.config.revision or difference.touched:
+            self.config = config
+            self._dataplane.set_policies(_policies(config))
+            self._run(Configure(config))
+            counts = {name: len(ids) for name, ids in difference.as_dict().items()}
+            self.emit("engine.config.applied", revision=config.revision, **counts)
+            if self.applied_hook is not None:
+                self.applied_hook(config)
+        return difference
+
+    def _check(self, config: EngineConfig) -> None:
+        problems = own_address_problems(config)
+        for name in ("listen", "dataplane"):
+            if getattr(config, name) != getattr(self.config, name):
+                message = "cannot change while the engine runs; restart the engine with the new value"
+                problems.append(Problem(field=name, rule="restart_needed", message=message))
+        if problems:
+            raise Refused(problems)
+
+    # Status
+
+    def status(self) -> EngineStatus:
+        """The present state, with the data path's counters."""
+        now = time.monotonic()
+        counters = self._dataplane.counters()
+        peers = tuple(_with_counters(peer, counters, now) for peer in self._endpoint.peer_statuses(now))
+        conditions = []
+        if self.journal.write_errors:
+            conditions.append("events cannot be written to the journal; check the disk")
+        return EngineStatus(
+            revision=self.config.revision,
+            dataplane=self._dataplane.capabilities.name,
+            boot=self.journal.boot,
+            uptime_s=round(now - self._started, 3),
+            peers=peers,
+            drops=dict(self._drops) | self._dataplane.drops(),
+            conditions=tuple(conditions),
+        )
+
+    def stats(self) -> dict[str, Any]:
+        """Counters for machines."""
+        return {
+            "ike": self._endpoint.counters(),
+            "drops": dict(self._drops) | self._dataplane.drops(),
+            "loop_lag_ms": round(self._lag_ms, 3),
+            "events": self.journal.last,
+            "journal_write_errors": self.journal.write_errors,
+        }
+
+    def find_peer(self, name: str) -> str:
+        """The id of a peer given by id or by name.
+
+        :raises Refused: if there is none.
+        """
+        for peer in self.config.peers:
+            if name in (peer.id, peer.name):
+                return peer.id
+        message = f"no peer is called “{name}”; ctl status lists them"
+        raise Refused([Problem(field="peer", rule="unknown_peer", message=message)])
+
+
+def _policies(config: EngineConfig) -> list[Policy]:
+    return [
+        Policy(peer.id, selector, peer.start is not StartMode.RESPONDER)
+        for peer in config.peers
+        for selector in make_peer(peer).selectors
+    ]
+
+
+def _with_counters(peer: PeerStatus, counters: dict[int, SaCounters], now: float) -> PeerStatus:
+    sas = tuple(_sa_with_counters(sa, counters.get(int(sa.spi_in, 16))) for sa in peer.sas)
+    failure = peer.last_failure
+    if failure is not None:
+        failure = failure.model_copy(update={"time": time.time() - (now - failure.time)})
+    return peer.model_copy(update={"sas": sas, "last_failure": failure})
+
+
+def _sa_with_counters(sa: SaStatus, counters: SaCounters | None) -> SaStatus:
+    if counters is None:
+        return sa
+    names = ("bytes_in", "bytes_out", "packets_in", "packets_out", "replayed", "failed")
+    return sa.model_copy(update={name: getattr(counters, name) for name in names})
