@@ -15,6 +15,7 @@ MARK = 0xC0DE  # our own outer packets, so that they never enter a tunnel
 NON_ESP_MARKER = b"\0\0\0\0"  # RFC 3948 section 2.2
 MAX_DATAGRAM = 65_535
 _IP_PKTINFO = 8  # linux/in.h; the socket module of Python 3.11 does not name it
+_SO_SNDBUFFORCE, _SO_RCVBUFFORCE = 32, 33  # asm-generic/socket.h
 _BUFFER = 4 << 20
 _CONTROL = socket.CMSG_SPACE(40)
 
@@ -56,7 +57,7 @@ def _set_options(sock: socket.socket) -> None:
     else:
         sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
-    for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
+    for option in (socket._SO_RCVBUFFORCE, _SO_SNDBUFFORCE):
         sock.setsockopt(socket.SOL_SOCKET, option, _BUFFER)
     # Without NET_ADMIN there is no tunnel device either, so there is nothing to stay out of.
     with contextlib.suppress(PermissionError):

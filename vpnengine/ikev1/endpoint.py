@@ -100,6 +100,7 @@ class IkeEndpoint:
             case InitiatePeer(peer_id, None):
                 negotiate.want_all(core, self._peer(peer_id))
             case InitiatePeer(peer_id, selector) if selector is not None:
+                self._peer(peer_id).cooling.pop(selector, None)
                 negotiate.want(core, self._peer(peer_id), selector)
             case TerminatePeer(peer_id):
                 lifecycle.terminate(core, self._peer(peer_id))

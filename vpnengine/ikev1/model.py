@@ -132,6 +132,7 @@ class Peer:
     sas: list[IsakmpSa] = field(default_factory=list)
     pairs: list[Pair] = field(default_factory=list)
     wanted: dict[Selector, float] = field(default_factory=dict)
+    cooling: dict[Selector, float] = field(default_factory=dict)
     failures: int = 0
     last_failure: LastFailure | None = None
     last_failure_at: float = 0.0

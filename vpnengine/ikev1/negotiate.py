@@ -17,7 +17,7 @@ def want(core: Core, peer: Peer, selector: Selector, force: bool = False) -> Non
     """This selector is to have an SA pair. ``force`` asks for a new one although one is live."""
     if selector not in peer.selectors or selector in peer.wanted:
         return
-    if not force and peer.live_pair(selector) is not None:
+    if not force and (peer.live_pair(selector) is not None or peer.cooling.get(selector, 0.0) > core.now):
         return
     peer.wanted[selector] = core.now
     if peer.current() is None:
@@ -26,7 +26,8 @@ def want(core: Core, peer: Peer, selector: Selector, force: bool = False) -> Non
 
 
 def want_all(core: Core, peer: Peer) -> None:
-    """Every configured selector is to have an SA pair."""
+    """Every configured selector is to have an SA pair, also those that were refused a moment ago."""
+    peer.cooling.clear()
     for selector in peer.selectors:
         want(core, peer, selector)
 

@@ -24,6 +24,7 @@ from vpnengine.isakmp.sa_payload import SecurityAssociation
 
 NONCE_LENGTH = 32
 KEEP_DONE_S = 60.0
+COOLING_S = 5.0
 MIN_PAUSE_S, MAX_PAUSE_S = 0.03, 0.25
 
 
@@ -75,6 +76,8 @@ def _abandon(core: Core, sa: IsakmpSa, exchange: QuickExchange) -> None:
         pairs.drop(core, peer, core.pairs[exchange.spi_in][1])
     if exchange.role is Role.INITIATOR:
         peer.wanted.pop(exchange.selector, None)
+        # Traffic asks again every second; a peer that has refused is left alone for a while.
+        peer.cooling[exchange.selector] = core.now + COOLING_S
         pairs.after_failed_rekey(core, peer, exchange.selector)
         pairs.reopen_after_failure(core, peer)
         negotiate.pump(core, peer)
