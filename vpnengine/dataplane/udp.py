@@ -57,7 +57,7 @@ def _set_options(sock: socket.socket) -> None:
     else:
         sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
-    for option in (socket._SO_RCVBUFFORCE, _SO_SNDBUFFORCE):
+    for option in (_SO_RCVBUFFORCE, _SO_SNDBUFFORCE):
         sock.setsockopt(socket.SOL_SOCKET, option, _BUFFER)
     # Without NET_ADMIN there is no tunnel device either, so there is nothing to stay out of.
     with contextlib.suppress(PermissionError):

@@ -10,7 +10,8 @@ from vpnengine.ikev1.interface import Resolve
 from vpnengine.ikev1.model import IsakmpSa, Peer, QuickExchange
 from vpnengine.ikev1.states import Quick, Role
 
-MAX_PARALLEL_QUICK = 3  # strongSwan's default for exchanges that it keeps track of
+# strongSwan keeps the IVs of three exchanges: with two under way, a third message may still be on its path.
+MAX_PARALLEL_QUICK = 2
 
 
 def want(core: Core, peer: Peer, selector: Selector, force: bool = False) -> None:
