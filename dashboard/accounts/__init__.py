@@ -1,0 +1,1 @@
+"""Administrators: sign-in and the first claim."""

@@ -1,0 +1,1 @@
+"""What the apps share: keyring, security headers, the Redis connection."""

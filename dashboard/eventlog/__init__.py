@@ -1,0 +1,1 @@
+"""Events: the writer, the log, the live status."""

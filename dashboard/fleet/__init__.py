@@ -1,0 +1,1 @@
+"""Organizations, sites and appliances."""

@@ -1,0 +1,1 @@
+"""Revisions on their way to the engine."""

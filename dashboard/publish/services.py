@@ -1,0 +1,147 @@
+"""Storing revisions and delivering them."""
+
+from __future__ import annotations
+
+import copy
+import json
+import logging
+from datetime import timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+from django.utils.module_loading import import_string
+
+from dashboard.core import keyring
+from dashboard.core.redis import client, status_key
+from dashboard.fleet import selectors as fleet
+from dashboard.publish.models import Outbox, Revision, SecretVersion
+from vpnengine.contract.problems import Refused
+
+log = logging.getLogger(__name__)
+MAX_BACKOFF_S = 60
+LOCK_S = 60
+
+
+def store_secret(secret: str, owner: str) -> int:
+    """Keep a secret; the number is what documents say in its place."""
+    return SecretVersion.objects.create(owner=owner, sealed=keyring.seal(secret, owner)).pk
+
+
+def reveal_secret(version: int) -> str:
+    """The secret of a version."""
+    row = SecretVersion.objects.get(pk=version)
+    return keyring.reveal(row.sealed, row.owner)
+
+
+@transaction.atomic
+def publish(*, appliance_id: int, document: dict[str, Any], author_id: int | None, comment: str = "") -> Revision:
+    """Store a new revision and its outbox row; poke a worker when the transaction has committed.
+
+    In ``document`` each peer's ``psk`` is ``{"$secret": version}``.
+    """
+    last = Revision.objects.filter(appliance_id=appliance_id).order_by("-number").first()
+    number = last.number + 1 if last else 1
+    Revision.objects.filter(appliance_id=appliance_id, state=Revision.State.PENDING).update(
+        state=Revision.State.SUPERSEDED
+    )
+    revision = Revision.objects.create(
+        appliance_id=appliance_id,
+        number=number,
+        document={**document, "revision": number},
+        author_id=author_id,
+        comment=comment,
+    )
+    Outbox.objects.update_or_create(
+        appliance_id=appliance_id, defaults={"attempts": 0, "due": timezone.now(), "reason": ""}
+    )
+    uuid = str(revision.appliance.uuid)
+    transaction.on_commit(lambda: poke(uuid))
+    return revision
+
+
+def poke(appliance_uuid: str) -> None:
+    """Tell a worker that there is something to deliver. If that fails, the sweep finds it."""
+    from dashboard.publish.tasks import push
+
+    try:
+        push.apply_async(args=[appliance_uuid], retry=False)
+    except Exception as error:
+        log.warning("the poke for %s was lost (%s); the sweep will find it", appliance_uuid, type(error).__name__)
+
+
+def deliver(appliance_uuid: str) -> None:
+    """Bring the newest revision to the engine. Level-triggered: run it as often as you like."""
+    appliance = fleet.appliance(appliance_uuid)
+    if appliance is None or not appliance.is_local:
+        return
+    with client().lock(f"culvert:push:{appliance_uuid}", timeout=LOCK_S, blocking_timeout=LOCK_S):
+        revision = Revision.objects.filter(appliance=appliance).order_by("-number").first()
+        if revision is not None:
+            _apply(revision)
+
+
+def _apply(revision: Revision) -> None:
+    gateway = import_string(settings.CULVERT_ENGINE_GATEWAY)()
+    try:
+        gateway.request("apply", config=_resolved(revision.document))
+    except Refused as refused:
+        problems = [problem.model_dump() for problem in refused.problems]
+        _observe(revision, Revision.State.REFUSED, problems)
+        Outbox.objects.filter(appliance_id=revision.appliance_id).delete()
+    except (gateway.Unavailable, keyring.KeyringError) as error:
+        _postpone(revision, str(error))
+    else:
+        _observe(revision, Revision.State.APPLIED, [])
+        Outbox.objects.filter(appliance_id=revision.appliance_id).delete()
+
+
+def _resolved(document: dict[str, Any]) -> dict[str, Any]:
+    """The document with its secrets in clear, for the control socket alone."""
+    clear = copy.deepcopy(document)
+    for peer in clear["peers"]:
+        peer["psk"] = reveal_secret(peer["psk"]["$secret"])
+    return clear
+
+
+def _observe(revision: Revision, state: Revision.State, problems: list[dict[str, str]]) -> None:
+    Revision.objects.filter(pk=revision.pk).update(state=state, observed=timezone.now(), problems=problems)
+
+
+def _postpone(revision: Revision, reason: str) -> None:
+    row, _ = Outbox.objects.get_or_create(appliance_id=revision.appliance_id, defaults={"due": timezone.now()})
+    row.attempts += 1
+    row.reason = reason[:300]
+    row.due = timezone.now() + timedelta(seconds=min(MAX_BACKOFF_S, 2 ** min(row.attempts, 6)))
+    row.save()
+
+
+def sweep() -> None:
+    """Find lost pokes, and engines that run another revision than the newest."""
+    for row in Outbox.objects.select_related("appliance").filter(due__lte=timezone.now()):
+        deliver(str(row.appliance.uuid))
+    local = fleet.local_appliance()
+    if local is None:
+        return
+    status = read_status(local.uuid)
+    newest = Revision.objects.filter(appliance=local).order_by("-number").first()
+    if status and newest and newest.state == Revision.State.APPLIED and status.get("revision") != newest.number:
+        log.warning("the engine runs revision %s instead of %s", status.get("revision"), newest.number)
+        deliver(str(local.uuid))
+
+
+def read_status(appliance_uuid: object) -> dict[str, Any] | None:
+    """What the agent has last said of an engine; None if it says nothing, or the engine is down."""
+    raw = client().get(status_key(appliance_uuid))
+    status = json.loads(raw) if raw else None
+    return status if status and status.get("engine") == "up" else None
+
+
+def act(*, appliance_uuid: str, op: str, peer_id: str) -> None:
+    """Bring up, tear down or rekey one peer."""
+    gateway = import_string(settings.CULVERT_ENGINE_GATEWAY)()
+    try:
+        gateway.request(op, peer=peer_id)
+    except (Refused, gateway.Unavailable) as error:
+        log.warning("%s of %s: %s", op, peer_id, error)

@@ -1,0 +1,1 @@
+"""Templates, styles and vendored front-end files."""
