@@ -1,0 +1,44 @@
+"""Questions about events."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db.models import QuerySet
+
+from dashboard.eventlog.models import EventRow, Sequence
+
+PAGE = 500
+
+
+def page(organization_id: int, filters: dict[str, str], before: int | None) -> list[dict[str, Any]]:
+    """The newest events that match, older than ``before``, newest first."""
+    rows = _filtered(organization_id, filters)
+    if before is not None:
+        rows = rows.filter(seq__lt=before)
+    return list(rows.order_by("-seq").values_list("body", flat=True)[:PAGE])
+
+
+def after(organization_id: int, seq: int, limit: int = PAGE) -> list[dict[str, Any]]:
+    """Events after ``seq``, oldest first."""
+    rows = EventRow.objects.filter(organization_id=organization_id, seq__gt=seq).order_by("seq")
+    return list(rows.values_list("body", flat=True)[:limit])
+
+
+def bounds(organization_id: int) -> tuple[int, int]:
+    """The oldest kept and the last sequence number."""
+    row = Sequence.objects.filter(organization_id=organization_id).first()
+    return (row.first, row.last) if row else (1, 0)
+
+
+def _filtered(organization_id: int, filters: dict[str, str]) -> QuerySet[EventRow]:
+    rows = EventRow.objects.filter(organization_id=organization_id)
+    if filters.get("severity"):
+        rows = rows.filter(severity__in=filters["severity"].split(","))
+    if filters.get("peer"):
+        rows = rows.filter(peer_id=filters["peer"])
+    if filters.get("code"):
+        rows = rows.filter(code__startswith=filters["code"])
+    if filters.get("q"):
+        rows = rows.filter(text__icontains=filters["q"])
+    return rows

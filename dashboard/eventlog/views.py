@@ -1,0 +1,61 @@
+"""The Event Log and the VPN status."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_GET, require_POST
+
+from dashboard.eventlog import selectors
+from dashboard.fleet import selectors as fleet
+from dashboard.publish.tasks import act
+from dashboard.sitevpn import selectors as vpn
+
+ACTIONS = ("initiate", "terminate", "rekey")
+FILTERS = ("severity", "peer", "code", "q")
+
+
+@require_GET
+def events(request: HttpRequest) -> HttpResponse:
+    """The page; its rows come as JSON and then live."""
+    site = fleet.site_for(request.user.pk)
+    context = {
+        "peers": vpn.peers(site.pk),
+        "filters": {name: request.GET.get(name, "") for name in FILTERS},
+        "severities": [("", "All"), ("error,warning", "Problems"), ("error,warning,notice", "Problems and changes")],
+    }
+    return render(request, "eventlog/events.html", context)
+
+
+@require_GET
+def rows(request: HttpRequest) -> JsonResponse:
+    """One page of rows, newest first."""
+    organization = fleet.site_for(request.user.pk).organization
+    before = request.GET.get("before", "")
+    if before and not before.isdecimal():
+        return JsonResponse({"field": "before", "error": "before is a sequence number"}, status=400)
+    filters = {name: request.GET.get(name, "")[:200] for name in FILTERS}
+    first, last = selectors.bounds(organization.pk)
+    found = selectors.page(organization.pk, filters, int(before) if before else None)
+    return JsonResponse({"rows": found, "first": first, "last": last, "more": len(found) == selectors.PAGE})
+
+
+@require_GET
+def status(request: HttpRequest) -> HttpResponse:
+    """The page; its contents come live."""
+    fleet.site_for(request.user.pk)
+    return render(request, "eventlog/status.html")
+
+
+@require_POST
+def action(request: HttpRequest, op: str, uuid: UUID) -> HttpResponse:
+    """Bring up, tear down or rekey a peer of one's own site."""
+    if op not in ACTIONS:
+        raise Http404
+    site = fleet.site_for(request.user.pk)
+    peer = vpn.peer(site.pk, uuid)
+    for appliance in fleet.appliances_of(site.pk):
+        act.delay(str(appliance.uuid), op, str(peer.uuid))
+    return HttpResponse(status=204)

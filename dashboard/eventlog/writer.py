@@ -1,0 +1,209 @@
+"""The one writer of events: Redis stream → database → live streams, under one number.
+
+Everything is idempotent: an entry whose number is not above the cursor has been written. An
+entry that does not follow on the cursor shows a hole (Redis has lost something); then the
+agent is asked to begin again at the cursor.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import redis
+from django.conf import settings
+from django.db import transaction
+
+from dashboard.core.redis import INGEST, client, cursor_key, rewind_key, stream_key
+from dashboard.eventlog.models import Cursor, EventRow, Sequence
+from dashboard.fleet import selectors as fleet
+
+log = logging.getLogger(__name__)
+BATCH = 500
+BLOCK_MS = 500
+STREAM_LENGTH = 10_000
+PRUNE_SLACK = 1_000
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One entry of the ingest stream: ``previous`` is the number that the agent sent before it."""
+
+    id: str
+    appliance: str
+    journal: str
+    previous: int
+    event: dict[str, Any]
+
+    @classmethod
+    def parse(cls, ident: bytes, fields: dict[bytes, bytes]) -> Entry:
+        """:raises KeyError, ValueError: if it is none of ours."""
+        return cls(
+            ident.decode(),
+            fields[b"appliance"].decode(),
+            fields[b"journal"].decode(),
+            int(fields[b"previous"]),
+            json.loads(fields[b"event"]),
+        )
+
+
+class Writer:
+    """Works until it is stopped; a lost Redis is waited for."""
+
+    def __init__(self) -> None:
+        self._redis = client()
+
+    def prepare(self) -> None:
+        """Bring Redis to what the database says: after a start, and after Redis was restarted."""
+        for appliance in fleet.all_appliances():
+            cursor = Cursor.objects.filter(appliance=appliance).first()
+            self._redis.set(cursor_key(appliance.uuid), f"{cursor.journal}:{cursor.number}" if cursor else ":0")
+            if appliance.is_local:
+                settings.CULVERT_APPLIANCE_ID.write_text(str(appliance.uuid))
+        for sequence in Sequence.objects.select_related("organization"):
+            self._republish(sequence)
+
+    def _republish(self, sequence: Sequence) -> None:
+        key = stream_key(sequence.organization.uuid)
+        newest = self._redis.xrevrange(key, count=1)
+        reached = int(newest[0][0].split(b"-")[0]) if newest else max(0, sequence.last - STREAM_LENGTH // 10)
+        rows = EventRow.objects.filter(organization=sequence.organization, seq__gt=reached).order_by("seq")
+        for row in rows.iterator():
+            self._redis.xadd(key, {"event": json.dumps(row.body)}, id=f"{row.seq}-0", maxlen=STREAM_LENGTH)
+
+    def step(self) -> int:
+        """Take one batch; returns how many entries it had.
+
+        :raises redis.RedisError: if Redis is away; call ``prepare`` when it is back.
+        """
+        found = self._redis.xread({INGEST: "0"}, count=BATCH, block=BLOCK_MS)
+        if not found:
+            return 0
+        raw = found[0][1]
+        entries = []
+        for ident, fields in raw:
+            try:
+                entries.append(Entry.parse(ident, fields))
+            except (KeyError, ValueError):
+                log.warning("an entry of the ingest stream is not an event; dropped")
+        by_appliance: dict[str, list[Entry]] = {}
+        for entry in entries:
+            by_appliance.setdefault(entry.appliance, []).append(entry)
+        for uuid, rows in by_appliance.items():
+            self._write(uuid, rows)
+        self._redis.xdel(INGEST, *(ident for ident, _ in raw))
+        return len(raw)
+
+    def _write(self, uuid: str, entries: list[Entry]) -> None:
+        appliance = fleet.appliance(uuid)
+        if appliance is None:
+            log.warning("%d events of the unknown appliance %s are dropped", len(entries), uuid)
+            return
+        organization = appliance.site.organization
+        with transaction.atomic():
+            cursor, _ = Cursor.objects.select_for_update().get_or_create(appliance=appliance)
+            sequence, _ = Sequence.objects.select_for_update().get_or_create(organization=organization)
+            rows, hole = _rows(entries, cursor, sequence, appliance.pk, organization.pk)
+            EventRow.objects.bulk_create(rows)
+            cursor.save()
+            sequence.save()
+        self._announce(stream_key(organization.uuid), rows)
+        self._redis.set(cursor_key(uuid), f"{cursor.journal}:{cursor.number}")
+        if hole:
+            log.warning("events after %d are missing; the agent is asked to send them again", cursor.number)
+            self._redis.set(rewind_key(uuid), "1")
+        _prune(sequence)
+
+    def _announce(self, key: str, rows: Iterable[EventRow]) -> None:
+        with self._redis.pipeline(transaction=False) as pipe:
+            for row in rows:
+                pipe.xadd(key, {"event": json.dumps(row.body)}, id=f"{row.seq}-0", maxlen=STREAM_LENGTH)
+            pipe.execute()
+
+    def run(self, stopped: Any) -> None:
+        """Work until ``stopped()``."""
+        ready = False
+        while not stopped():
+            try:
+                if not ready:
+                    self.prepare()
+                    ready = True
+                self.step()
+            except redis.RedisError as error:
+                log.warning("Redis is away (%s); waiting", type(error).__name__)
+                ready = False
+                stopped(1.0)
+            except OSError as error:
+                log.warning("%s; trying again", error)
+                stopped(1.0)
+
+
+def _rows(
+    entries: list[Entry], cursor: Cursor, sequence: Sequence, appliance_id: int, organization_id: int
+) -> tuple[list[EventRow], bool]:
+    """New rows in order; True if an entry does not follow on what is there."""
+    rows: list[EventRow] = []
+    for entry in entries:
+        number = int(entry.event["number"])
+        if entry.journal != cursor.journal:
+            if entry.previous:
+                return rows, True
+            cursor.journal, cursor.number = entry.journal, 0
+        if number <= cursor.number:
+            continue
+        if entry.previous > cursor.number:
+            return rows, True
+        if number > cursor.number + 1:
+            rows.append(_gap_row(entry, cursor, sequence, appliance_id, organization_id))
+        rows.append(_row(entry.event, sequence, appliance_id, organization_id))
+        cursor.number = number
+    return rows, False
+
+
+def _row(event: dict[str, Any], sequence: Sequence, appliance_id: int, organization_id: int) -> EventRow:
+    sequence.last += 1
+    return EventRow(
+        organization_id=organization_id,
+        appliance_id=appliance_id,
+        seq=sequence.last,
+        boot=event["boot"],
+        number=event["number"],
+        time=event["time"],
+        code=event["code"],
+        severity=event["severity"],
+        peer_id=event["peer_id"] or "",
+        peer=event["peer"] or "",
+        text=event["text"],
+        body={**event, "seq": sequence.last},
+    )
+
+
+def _gap_row(entry: Entry, cursor: Cursor, sequence: Sequence, appliance_id: int, organization_id: int) -> EventRow:
+    """What the engine's journal had cut before it could be read is said, not skipped."""
+    missing = entry.event["number"] - cursor.number - 1
+    text = f"{missing} events are missing here: the engine's journal was cut before they could be read"
+    blank = dict.fromkeys(entry.event)
+    body = {
+        **blank,
+        "code": "log.gap",
+        "severity": "warning",
+        "phase": 0,
+        "text": text,
+        "side": "local",
+        "evidence": {},
+    }
+    body |= {"number": cursor.number + 1, "boot": f"gap{entry.journal}"[:32], "time": entry.event["time"]}
+    return _row(body, sequence, appliance_id, organization_id)
+
+
+def _prune(sequence: Sequence) -> None:
+    """Keep the newest rows; the smallest kept number says what is gone."""
+    oldest = sequence.last - settings.CULVERT_EVENT_ROWS + 1
+    if oldest < sequence.first + PRUNE_SLACK:
+        return
+    with transaction.atomic():
+        EventRow.objects.filter(organization_id=sequence.organization_id, seq__lt=oldest).delete()
+        Sequence.objects.filter(pk=sequence.pk).update(first=oldest)

@@ -1,0 +1,59 @@
+"""Site-to-site VPN as an administrator enters it."""
+
+from __future__ import annotations
+
+import uuid
+
+from django.db import models
+
+
+class LocalSubnet(models.Model):
+    """A subnet of a site; only those with ``in_vpn`` take part in tunnels."""
+
+    site = models.ForeignKey("fleet.Site", on_delete=models.CASCADE, related_name="subnets")
+    subnet = models.CharField(max_length=49)
+    name = models.CharField(max_length=80, blank=True)
+    in_vpn = models.BooleanField("in the VPN", default=True)
+
+
+class Peer(models.Model):
+    """A third-party peer. Its secret is a version in the publish app, never a column here."""
+
+    class Start(models.TextChoices):
+        """When the tunnel is negotiated."""
+
+        TRAFFIC = "traffic", "When traffic needs it"
+        IMMEDIATE = "immediate", "At once, and kept up"
+        RESPONDER = "responder", "Only when the peer begins"
+
+    class IdentityType(models.TextChoices):
+        """How an end names itself."""
+
+        DEFAULT = "", "Default"
+        IPV4 = "ipv4", "IPv4 address"
+        IPV6 = "ipv6", "IPv6 address"
+        FQDN = "fqdn", "Host name (FQDN)"
+        USER_FQDN = "user-fqdn", "E-mail form (user FQDN)"
+        KEY_ID = "key-id", "Key ID"
+
+    site = models.ForeignKey("fleet.Site", on_delete=models.CASCADE, related_name="peers")
+    uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    name = models.CharField(max_length=80)
+    enabled = models.BooleanField(default=True)
+    remote = models.CharField("public address", max_length=253)
+    remote_subnets = models.JSONField("private subnets", default=list)
+    local_identity_type = models.CharField(max_length=10, choices=IdentityType.choices, blank=True)
+    local_identity = models.CharField(max_length=255, blank=True)
+    remote_identity_type = models.CharField(max_length=10, choices=IdentityType.choices, blank=True)
+    remote_identity = models.CharField(max_length=255, blank=True)
+    preset = models.CharField(max_length=20, default="strong")
+    policy = models.JSONField(default=dict, help_text="phase1 and phase2 of an EngineConfig, if the preset is custom")
+    start = models.CharField(max_length=10, choices=Start.choices, default=Start.TRAFFIC)
+    secret_version = models.PositiveBigIntegerField()
+    secret_fingerprint = models.CharField(max_length=16)
+    edit = models.PositiveIntegerField(default=1)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(models.functions.Lower("name"), "site", name="one_peer_name"),
+        ]

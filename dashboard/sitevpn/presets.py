@@ -1,0 +1,94 @@
+"""Policy presets: versioned rows whose contents the page shows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Preset:
+    """What a preset offers and accepts; ``note`` says when to choose it."""
+
+    key: str
+    version: int
+    title: str
+    note: str
+    phase1: dict[str, Any]
+    phase2: dict[str, Any]
+
+    def policy(self) -> dict[str, Any]:
+        """The two phases as an ``EngineConfig`` has them."""
+        return {"phase1": self.phase1, "phase2": self.phase2}
+
+    def summary(self) -> str:
+        """One line for people."""
+        return summary(self.policy())
+
+
+def _ike(encryption: str, hash_: str, group: str) -> dict[str, str]:
+    return {"encryption": encryption, "hash": hash_, "group": group}
+
+
+def summary(policy: dict[str, Any]) -> str:
+    """What a policy offers, in one line."""
+    phase1, phase2 = policy["phase1"], policy["phase2"]
+    first = ", ".join(f"{p['encryption']}-{p['hash']}-{p['group']}" for p in phase1["proposals"])
+    second = ", ".join("-".join(v for v in (p["encryption"], p.get("integrity")) if v) for p in phase2["proposals"])
+    pfs = phase2["pfs_group"] or "none"
+    return f"Phase 1: {first}, {phase1['lifetime_s']} s. Phase 2: {second}, PFS {pfs}, {phase2['lifetime_s']} s."
+
+
+PRESETS: tuple[Preset, ...] = (
+    Preset(
+        "strong",
+        1,
+        "Strong (recommended)",
+        "For gateways of the last ten years: strongSwan, FortiGate, Palo Alto, ASA, MikroTik, OPNsense.",
+        {"proposals": [_ike("aes256", "sha256", "modp2048"), _ike("aes256", "sha384", "ecp384")], "lifetime_s": 28800},
+        {
+            "proposals": [{"encryption": "aes256gcm16"}, {"encryption": "aes256", "integrity": "sha256"}],
+            "pfs_group": "modp2048",
+            "lifetime_s": 3600,
+        },
+    ),
+    Preset(
+        "compatible",
+        1,
+        "Compatible",
+        "For older gateways that know only SHA-1. SHA-1 is weak as a hash; as an HMAC it still holds.",
+        {
+            "proposals": [_ike("aes256", "sha1", "modp2048"), _ike("aes128", "sha1", "modp2048")],
+            "lifetime_s": 28800,
+        },
+        {
+            "proposals": [
+                {"encryption": "aes256", "integrity": "sha1"},
+                {"encryption": "aes128", "integrity": "sha1"},
+            ],
+            "pfs_group": None,
+            "lifetime_s": 28800,
+        },
+    ),
+    Preset(
+        "aws",
+        1,
+        "AWS VPN",
+        "One tunnel of a virtual private gateway, with group 14 chosen in its options.",
+        {
+            "proposals": [_ike("aes256", "sha256", "modp2048"), _ike("aes128", "sha256", "modp2048")],
+            "lifetime_s": 28800,
+        },
+        {
+            "proposals": [
+                {"encryption": "aes256gcm16"},
+                {"encryption": "aes256", "integrity": "sha256"},
+                {"encryption": "aes128", "integrity": "sha256"},
+            ],
+            "pfs_group": "modp2048",
+            "lifetime_s": 3600,
+        },
+    ),
+)
+BY_KEY = {preset.key: preset for preset in PRESETS}
+CUSTOM = "custom"

@@ -1,0 +1,27 @@
+"""Questions about a site's VPN."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from django.shortcuts import get_object_or_404
+
+from dashboard.sitevpn.models import LocalSubnet, Peer
+
+
+def subnets(site_id: int) -> list[LocalSubnet]:
+    """The local subnets of a site."""
+    return list(LocalSubnet.objects.filter(site_id=site_id).order_by("id"))
+
+
+def peers(site_id: int) -> list[Peer]:
+    """The peers of a site."""
+    return list(Peer.objects.filter(site_id=site_id).order_by("name"))
+
+
+def peer(site_id: int, uuid: UUID) -> Peer:
+    """One peer of this site; a foreign one does not exist.
+
+    :raises Http404: if there is none.
+    """
+    return get_object_or_404(Peer, site_id=site_id, uuid=uuid)
