@@ -1,0 +1,146 @@
+"""``./culvert up``: everything, until Ctrl-C."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import fcntl
+import os
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+from typing import IO
+
+from appliance.cli.main import fail
+from appliance.launcher import parts
+from appliance.launcher.supervisor import PartFailed, Supervisor, say
+from appliance.paths import ROOT, State
+
+HELP = "Start the dashboard, its workers and the engine; Ctrl-C stops all of it."
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of the command."""
+    parser.add_argument(
+        "--host", default="127.0.0.1", help="address of the dashboard (default 127.0.0.1; 0.0.0.0 for all)"
+    )
+    parser.add_argument("--port", type=int, default=8080, help="port of the dashboard (default 8080)")
+    parser.add_argument("--state", metavar="DIR", help="where everything is kept (default var/ in the clone)")
+    parser.add_argument("--demo", action="store_true", help="with a real strongSwan gateway to connect to")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run until a signal."""
+    began = time.monotonic()
+    default = ROOT / ("var/demo" if options.demo else "var")
+    state = State(Path(options.state or os.environ.get("CULVERT_STATE") or default).resolve())
+    refusal = _refusal(options, state)
+    if refusal:
+        return fail(refusal)
+    try:
+        state.make()
+        lock = _lock(state)
+    except OSError as error:
+        return fail(f"cannot use the state directory {state.directory}: {error.strerror}")
+    if lock is None:
+        return fail(f"another ./culvert up uses {state.directory}; stop it, or choose another directory with --state")
+    os.environ.update(parts.environment(state))
+    with lock:
+        try:
+            return asyncio.run(_serve(options, state, began))
+        except PartFailed as error:
+            return fail(str(error))
+
+
+def _refusal(options: argparse.Namespace, state: State) -> str | None:
+    """What stands in the way, as a sentence."""
+    if os.geteuid():
+        return "tunnels need root (TUN device, UDP ports 500 and 4500); run it with sudo"
+    if not Path("/dev/net/tun").exists():
+        return "this host has no /dev/net/tun; load the kernel module tun, or give the container that device"
+    try:
+        family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
+        with socket.socket(family) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((options.host, options.port))
+    except OSError as error:
+        return f"cannot listen on {options.host} port {options.port} ({error.strerror}); choose others with --host and --port"
+    return None
+
+
+def _lock(state: State) -> IO[str] | None:
+    file = (state.directory / "up.lock").open("w")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        return None
+    return file
+
+
+async def _serve(options: argparse.Namespace, state: State, began: float) -> int:
+    supervisor = Supervisor(state.log)
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, lambda: _stop(stopped))
+    demo = None
+    try:
+        if options.demo:
+            from appliance.demo import Demo
+
+            demo = Demo()
+            say("making the demo's network and its strongSwan gateway")
+            await asyncio.to_thread(demo.up)
+        await _start(options, state, supervisor, demo.prefix if demo else [])
+        (state.directory / "pids").write_text("\n".join(f"{n} {supervisor.pid(n)}" for n in supervisor._processes))
+        await asyncio.to_thread(_greet, options)
+        if demo is not None:
+            await demo.populate(began)
+        await stopped.wait()
+        say("stopping")
+    finally:
+        await supervisor.stop()
+        if demo is not None:
+            await asyncio.to_thread(demo.down)
+    return 0
+
+
+def _stop(stopped: asyncio.Event) -> None:
+    if stopped.is_set():
+        os._exit(130)
+    stopped.set()
+
+
+async def _start(options: argparse.Namespace, state: State, supervisor: Supervisor, prefix: list[str]) -> None:
+    if not os.environ.get("REDIS_URL"):
+        await supervisor.start(parts.redis_part(state))
+    done = await asyncio.to_thread(
+        subprocess.run, [*parts.MANAGE, "migrate", "-v0", "--noinput"], capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise PartFailed(f"the database cannot be prepared: {done.stderr.strip().splitlines()[-1]}")
+    (state.directory / "db.sqlite3").exists() and (state.directory / "db.sqlite3").chmod(0o600)
+    await asyncio.gather(
+        supervisor.start(parts.engine_part(state, prefix)),
+        supervisor.start(parts.web_part(options.host, options.port)),
+        *(supervisor.start(part) for part in [*parts.event_parts(), *parts.celery_parts(state)]),
+    )
+
+
+def _greet(options: argparse.Namespace) -> None:
+    """The address, and the claim if nobody has claimed yet."""
+    import django
+
+    django.setup()
+    from dashboard.accounts.services import issue_claim
+
+    host = {"0.0.0.0": socket.gethostname(), "::": socket.gethostname()}.get(options.host, options.host)
+    address = f"http://{parts._bracketed(host)}:{options.port}/"
+    say(f"the dashboard is at {address}")
+    code = None if options.demo else issue_claim()
+    if code:
+        say(f"nobody has claimed it yet: open {address}claim/?code={code}")
+    say("Ctrl-C stops everything")

@@ -1,0 +1,1 @@
+"""Starts the parts of an appliance, watches them, stops them (in the image, systemd does this)."""

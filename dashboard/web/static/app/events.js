@@ -1,0 +1,227 @@
+// The Event Log: a window over all loaded rows, newest first, with live rows on top.
+import { Virtualizer, elementScroll, observeElementOffset, observeElementRect } from "../vendor/virtual-core/index.js";
+import { Stream, showState } from "./live.js";
+
+const byId = (id) => document.getElementById(id);
+const [log, box, form, announce] = ["log", "rows", "filters", "announce"].map(byId);
+const narrow = matchMedia("(max-width: 640px)");
+const state = { rows: [], held: [], paused: false, more: true, loading: false, connection: "reconnecting", selected: null, version: 0 };
+
+// Rows are kept oldest first, so that a live row is pushed in constant time; the view turns the order round.
+const rowAt = (index) => state.rows[state.rows.length - 1 - index];
+const filters = () => Object.fromEntries([...new FormData(form)].filter(([, value]) => value));
+
+function matches(event) {
+  const f = filters();
+  return (!f.severity || f.severity.split(",").includes(event.severity)) && (!f.peer || event.peer_id === f.peer)
+    && (!f.code || event.code.startsWith(f.code)) && (!f.q || event.text.toLowerCase().includes(f.q.toLowerCase()));
+}
+
+const options = () => ({
+  count: state.rows.length, getScrollElement: () => log, estimateSize: () => (narrow.matches ? 52 : 32), overscan: 12,
+  scrollPaddingStart: 32, observeElementRect, observeElementOffset, scrollToFn: elementScroll,
+  getItemKey: (index) => rowAt(index)?.seq ?? index, onChange: () => schedule(),
+});
+const view = new Virtualizer(options());
+view._didMount();
+
+let drawing = false;
+function schedule() {
+  if (drawing) return;
+  drawing = true;
+  requestAnimationFrame(() => { drawing = false; draw(); });
+}
+
+function refresh() {
+  view.setOptions(options());
+  view._willUpdate();
+  schedule();
+}
+
+function span(name, text) {
+  const element = document.createElement("span");
+  element.className = name;
+  element.setAttribute("role", "cell");
+  element.textContent = text;
+  return element;
+}
+
+const nodes = new Map();
+function node(event) {
+  let row = nodes.get(event.seq);
+  if (!row) {
+    row = document.createElement("div");
+    row.className = "log-row";
+    row.setAttribute("role", "row");
+    row.dataset.severity = event.severity;
+    row.dataset.seq = event.seq;
+    const at = new Date(event.time * 1000);
+    row.append(span("time", narrow.matches ? at.toLocaleTimeString() : at.toLocaleString()), span("sev", event.severity),
+      span("peer", event.peer || "–"), span("text", event.text));
+    row.title = event.text;
+    nodes.set(event.seq, row);
+  }
+  return row;
+}
+
+function draw() {
+  box.style.height = `${view.getTotalSize()}px`;
+  const wanted = new Set();
+  for (const item of view.getVirtualItems()) {
+    const event = rowAt(item.index);
+    if (!event) continue;
+    const row = node(event);
+    wanted.add(event.seq);
+    row.style.transform = `translateY(${item.start}px)`;
+    row.setAttribute("aria-rowindex", item.index + 2);
+    row.setAttribute("aria-selected", event.seq === state.selected);
+    if (!row.isConnected) box.append(row);
+  }
+  for (const [seq, row] of nodes) if (!wanted.has(seq)) { row.remove(); nodes.delete(seq); }
+  log.setAttribute("aria-rowcount", state.rows.length + 1);
+  byId("empty").hidden = state.rows.length > 0 || state.loading;
+  if (state.more && log.scrollTop + log.clientHeight * 3 > view.getTotalSize()) loadOlder();
+}
+
+async function fetchPage(before) {
+  const query = new URLSearchParams(filters());
+  if (before) query.set("before", before);
+  const answer = await fetch(`rows/?${query}`);
+  if (!answer.ok) throw new Error(`rows: ${answer.status}`);
+  return answer.json();
+}
+
+async function loadOlder() {
+  if (state.loading || !state.rows.length) return;
+  state.loading = true;
+  const version = state.version;
+  try {
+    const page = await fetchPage(state.rows[0].seq);
+    if (version !== state.version) return;
+    state.more = page.more;
+    state.rows = page.rows.reverse().concat(state.rows);
+  } finally { state.loading = false; }
+  refresh();
+}
+
+async function reload() {
+  const version = ++state.version;
+  state.loading = true;
+  history.replaceState(null, "", `?${new URLSearchParams(filters())}`);
+  const page = await fetchPage();
+  state.loading = false;
+  if (version !== state.version) return null;
+  nodes.forEach((row) => row.remove());
+  nodes.clear();
+  const newest = page.rows[0]?.seq ?? 0;
+  const since = state.rows.filter((row) => row.seq > Math.max(newest, page.last) && matches(row));
+  state.rows = page.rows.reverse().concat(since);
+  state.more = page.more;
+  refresh();
+  return page.last;
+}
+
+// Live rows. Somebody who reads further down is not moved: the view is pushed down with its rows.
+let fresh = 0;
+function arrive(event) {
+  if (!matches(event)) return;
+  if (state.paused) { state.held.push(event); return showHeld(); }
+  push([event]);
+}
+
+function push(events) {
+  const reading = log.scrollTop > 40;
+  state.rows.push(...events);
+  refresh();
+  if (reading) { log.scrollTop += events.length * (narrow.matches ? 52 : 32); fresh += events.length; }
+  showHeld();
+  clearTimeout(push.timer);
+  push.count = (push.count || 0) + events.length;
+  push.timer = setTimeout(() => { announce.textContent = `${push.count} new events`; push.count = 0; }, 2000);
+}
+
+function showHeld() {
+  const count = state.held.length || fresh;
+  byId("newer").hidden = !count;
+  byId("newer").textContent = `↑ ${count} new`;
+}
+
+function showConnection(name) {
+  if (name) state.connection = name;
+  showState(byId("connection"), state.paused ? "paused" : state.connection);
+}
+
+function resume() {
+  state.paused = false;
+  push(state.held.splice(0));
+  byId("pause").textContent = "Pause";
+  byId("pause").setAttribute("aria-pressed", "false");
+  showConnection();
+}
+
+byId("pause").addEventListener("click", () => {
+  if (state.paused) return resume();
+  state.paused = true;
+  byId("pause").textContent = "Resume";
+  byId("pause").setAttribute("aria-pressed", "true");
+  return showConnection();
+});
+byId("newer").addEventListener("click", () => {
+  if (state.paused) resume();
+  fresh = 0;
+  log.scrollTop = 0;
+  showHeld();
+});
+log.addEventListener("scroll", () => { if (log.scrollTop < 5 && fresh) { fresh = 0; showHeld(); } }, { passive: true });
+
+// Details
+const NAMES = { code: "Code", side: "Side to look at", peer: "Peer", local: "Local address", remote: "Remote address", cookies: "ISAKMP SA",
+  spi_in: "SPI in", spi_out: "SPI out", selector_local: "Local subnet", selector_remote: "Remote subnet", number: "Number", seq: "Sequence" };
+
+function select(event) {
+  if (!event) return;
+  state.selected = event.seq;
+  byId("d-text").textContent = event.text;
+  byId("d-hint").hidden = !event.hint;
+  byId("d-hint").textContent = event.hint || "";
+  const pairs = Object.entries(NAMES).filter(([key]) => event[key] && event[key] !== "none").map(([key, name]) => [name, event[key]]);
+  const all = [["Time", new Date(event.time * 1000).toISOString()], ...pairs, ...Object.entries(event.evidence || {})];
+  byId("d-fields").replaceChildren(...all.flatMap(([name, value]) => {
+    const [dt, dd] = [document.createElement("dt"), document.createElement("dd")];
+    dt.textContent = name;
+    dd.textContent = value;
+    return [dt, dd];
+  }));
+  byId("detail").hidden = false;
+  schedule();
+}
+
+log.addEventListener("click", (event) => {
+  const row = event.target.closest(".log-row");
+  if (row) select(state.rows.find((item) => item.seq === Number(row.dataset.seq)));
+});
+log.addEventListener("keydown", (event) => {
+  const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+  if (!step || !state.rows.length) return;
+  event.preventDefault();
+  const at = state.rows.findIndex((item) => item.seq === state.selected);
+  const index = at < 0 ? 0 : Math.min(state.rows.length - 1, Math.max(0, state.rows.length - 1 - at + step));
+  select(rowAt(index));
+  view.scrollToIndex(index);
+});
+byId("d-close").addEventListener("click", () => { byId("detail").hidden = true; log.focus(); });
+
+let typing;
+form.addEventListener("input", () => { clearTimeout(typing); typing = setTimeout(reload, 200); });
+form.addEventListener("submit", (event) => event.preventDefault());
+
+const last = await reload();
+new Stream("/live/events", {
+  lastId: last ?? 0,
+  onState: showConnection,
+  kinds: {
+    log: arrive,
+    gap: (gap) => push([{ seq: gap.to, time: Date.now() / 1000, severity: "warning", code: "log.gap", peer: null,
+      text: `events ${gap.from} to ${gap.to} are no longer kept` }]),
+  },
+});
