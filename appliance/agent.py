@@ -98,13 +98,13 @@ class Agent:
             await asyncio.sleep(RETRY_S)
 
     async def _send(self, appliance: str, journal: str, previous: int, event: dict[str, Any]) -> None:
-        while await self._redis.xlen(INGEST) > MAX_BACKLOG:
+        while await self._redis.xlen(INGEST) > MAX_BACKLOG:  # noqa: ASYNC110 - Redis has no event to wait for
             await asyncio.sleep(RETRY_S)
         fields = {"appliance": appliance, "journal": journal, "previous": previous, "event": json.dumps(event)}
         await self._redis.xadd(INGEST, fields)
 
     async def _watch(self, appliance: str) -> None:
-        """Notice that Redis has forgotten the cursor, or that the writer has found a hole, also while nothing happens."""
+        """Notice that Redis has forgotten the cursor, or that the writer has found a hole."""
         while True:
             await asyncio.sleep(RETRY_S)
             if await self._redis.exists(rewind_key(appliance)) or not await self._redis.exists(cursor_key(appliance)):

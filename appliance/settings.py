@@ -39,6 +39,7 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "allauth",
     "allauth.account",
+    "appliance",
     "dashboard.accounts",
     "dashboard.fleet",
     "dashboard.sitevpn",

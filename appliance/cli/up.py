@@ -66,7 +66,8 @@ def _refusal(options: argparse.Namespace, state: State) -> str | None:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind((options.host, options.port))
     except OSError as error:
-        return f"cannot listen on {options.host} port {options.port} ({error.strerror}); choose others with --host and --port"
+        where = f"{options.host} port {options.port}"
+        return f"cannot listen on {where} ({error.strerror}); choose others with --host and --port"
     return None
 
 
