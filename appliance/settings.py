@@ -132,7 +132,7 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 2 << 20
 STATIC_URL = "/static/"
 # The files are served from where they stand: there is no collecting step that an update could forget.
 WHITENOISE_USE_FINDERS = True
-STATIC_ROOT = STATE.directory / "static"
+STATIC_ROOT = ROOT / "dashboard" / "web" / "static"
 USE_TZ = True
 TIME_ZONE = "UTC"
 LANGUAGE_CODE = "en"

@@ -55,10 +55,13 @@ class Writer:
 
     def __init__(self) -> None:
         self._redis = client()
+        self._known: set[object] = set()
 
     def prepare(self) -> None:
         """Bring Redis to what the database says: after a start, and after Redis was restarted."""
-        for appliance in fleet.all_appliances():
+        appliances = fleet.all_appliances()
+        self._known = {appliance.uuid for appliance in appliances}
+        for appliance in appliances:
             cursor = Cursor.objects.filter(appliance=appliance).first()
             self._redis.set(cursor_key(appliance.uuid), f"{cursor.journal}:{cursor.number}" if cursor else ":0")
             if appliance.is_local:
@@ -81,6 +84,8 @@ class Writer:
         """
         found = self._redis.xread({INGEST: "0"}, count=BATCH, block=BLOCK_MS)
         if not found:
+            if {appliance.uuid for appliance in fleet.all_appliances()} != self._known:
+                self.prepare()
             return 0
         raw = found[0][1]
         entries = []
