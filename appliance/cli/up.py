@@ -28,6 +28,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--port", type=int, default=8080, help="port of the dashboard (default 8080)")
     parser.add_argument("--state", metavar="DIR", help="where everything is kept (default var/ in the clone)")
+    parser.add_argument(
+        "--engine-netns", metavar="NAME", help="run the engine in this network namespace (./culvert lab)"
+    )
     parser.add_argument("--demo", action="store_true", help="with a real strongSwan gateway to connect to")
 
 
@@ -95,8 +98,8 @@ async def _serve(options: argparse.Namespace, state: State, began: float) -> int
             demo = Demo()
             say("making the demo's network and its strongSwan gateway")
             await asyncio.to_thread(demo.up)
-        await _start(options, state, supervisor, demo.prefix if demo else [])
-        (state.directory / "pids").write_text("\n".join(f"{n} {supervisor.pid(n)}" for n in supervisor._processes))
+        prefix = ["ip", "netns", "exec", options.engine_netns] if options.engine_netns else []
+        await _start(options, state, supervisor, demo.prefix if demo else prefix)
         await asyncio.to_thread(_greet, options)
         if demo is not None:
             await demo.populate(began)
@@ -123,7 +126,8 @@ async def _start(options: argparse.Namespace, state: State, supervisor: Supervis
     )
     if done.returncode:
         raise PartFailed(f"the database cannot be prepared: {done.stderr.strip().splitlines()[-1]}")
-    (state.directory / "db.sqlite3").exists() and (state.directory / "db.sqlite3").chmod(0o600)
+    if state.database.exists():
+        state.database.chmod(0o600)
     await asyncio.gather(
         supervisor.start(parts.engine_part(state, prefix)),
         supervisor.start(parts.web_part(options.host, options.port)),
@@ -139,7 +143,7 @@ def _greet(options: argparse.Namespace) -> None:
     from dashboard.accounts.services import issue_claim
 
     host = {"0.0.0.0": socket.gethostname(), "::": socket.gethostname()}.get(options.host, options.host)
-    address = f"http://{parts._bracketed(host)}:{options.port}/"
+    address = f"http://{parts.bracketed(host)}:{options.port}/"
     say(f"the dashboard is at {address}")
     code = None if options.demo else issue_claim()
     if code:

@@ -44,13 +44,14 @@ def redis_part(state: State) -> Part:
 
 def web_part(host: str, port: int) -> Part:
     """The dashboard under gunicorn's own ASGI worker."""
-    command = [sys.executable, "-m", "gunicorn", "-k", "asgi", "-w", "1", "-b", f"{_bracketed(host)}:{port}"]
+    command = [sys.executable, "-m", "gunicorn", "-k", "asgi", "-w", "1", "-b", f"{bracketed(host)}:{port}"]
     command += ["--graceful-timeout", "5", "--chdir", str(ROOT), "--no-control-socket", "appliance.asgi:application"]
     probe = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
     return Part("web", command, lambda: _web_answers(probe, port))
 
 
-def _bracketed(host: str) -> str:
+def bracketed(host: str) -> str:
+    """The host as it stands before a colon and a port."""
     return f"[{host}]" if ":" in host else host
 
 

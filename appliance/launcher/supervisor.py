@@ -51,10 +51,6 @@ class Supervisor:
         self._processes: dict[str, asyncio.subprocess.Process] = {}
         self._stopping = False
 
-    def pid(self, name: str) -> int:
-        """The process id of a part."""
-        return self._processes[name].pid
-
     async def start(self, part: Part) -> None:
         """Start a part and wait until it serves.
 
@@ -80,6 +76,7 @@ class Supervisor:
                 preexec_fn=_die_with_parent,
             )
         self._processes[part.name] = process
+        (self._log / f"{part.name}.pid").write_text(str(process.pid))
         return process
 
     async def _wait_ready(self, part: Part, process: asyncio.subprocess.Process) -> None:
