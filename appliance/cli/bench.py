@@ -1,0 +1,31 @@
+"""``./culvert bench``: measurements; each prints JSON with ``--json``."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+
+HELP = "Measure: push (Save to the first packet) or live (engine event to browser)."
+KINDS = ("push", "live")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What to measure."""
+    parser.add_argument("kind", choices=KINDS)
+    parser.add_argument("--json", action="store_true", help="print JSON for machines")
+    parser.add_argument("--runs", type=int, default=20, help="push: how many saves")
+    parser.add_argument("--watchers", type=int, default=100, help="live: how many browsers")
+    parser.add_argument("--seconds", type=int, default=20, help="live: how long")
+    parser.add_argument("--rate", type=int, default=50, help="live: events a second")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Measure and print."""
+    result = importlib.import_module(f"appliance.bench.{options.kind}").measure(options)
+    if options.json:
+        print(json.dumps(result))
+    else:
+        for name, value in result.items():
+            print(f"{name}: {value}")
+    return 0
