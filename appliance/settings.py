@@ -8,24 +8,14 @@ import secrets
 import dj_database_url
 
 from appliance.paths import ROOT, state
+from dashboard.core.files import create_once
 
 STATE = state()
 STATE.make()
 
 
-def _secret_key() -> str:
-    """The signing key, made at the first start and readable by us alone."""
-    path = STATE.secret_key
-    try:
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return path.read_text()
-    with os.fdopen(fd, "w") as file:
-        file.write(key := secrets.token_urlsafe(64))
-    return key
-
-
-SECRET_KEY = _secret_key()
+# The signing key is made at the first start and readable by us alone.
+SECRET_KEY = create_once(STATE.secret_key, lambda: secrets.token_urlsafe(64).encode()).decode()
 DEBUG = False
 # An appliance is reached by whatever address its owner has given it; there is no list to check against. Nothing is
 # built from the Host header: no mail with links, no cache keyed by it, and CSRF compares Origin with Host itself.
@@ -101,6 +91,10 @@ CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_BEAT_SCHEDULE = {"sweep": {"task": "publish.sweep", "schedule": 3.0}}
 CELERY_BEAT_SCHEDULE_FILENAME = str(STATE.directory / "beat-schedule")
 
+# CULVERT_HTTPS=1 says that a proxy in front ends TLS and sets X-Forwarded-Proto itself. Without it the header is
+# ignored, because any client could send it, and cookies work on plain http://localhost.
+BEHIND_TLS = os.environ.get("CULVERT_HTTPS") == "1"
+
 AUTH_USER_MODEL = "accounts.User"
 AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
 AUTH_PASSWORD_VALIDATORS = [
@@ -120,10 +114,17 @@ ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*", "password2*"]
 ACCOUNT_EMAIL_VERIFICATION = "none"
 ACCOUNT_ADAPTER = "dashboard.accounts.adapter.Adapter"
 ACCOUNT_LOGOUT_ON_GET = False
+ACCOUNT_RATE_LIMITS = {"claim": "10/m/ip"}  # besides allauth's own, such as five wrong passwords in five minutes
+# Throttling tells clients apart by address; behind a proxy that is the last one in X-Forwarded-For.
+ALLAUTH_TRUSTED_PROXY_COUNT = 1 if BEHIND_TLS else 0
+ACCOUNT_FORMS = {"login": "dashboard.accounts.forms.SignInForm"}
+# An appliance has no mail server; nothing that we use sends mail, and nothing may wait for a server that is not there.
+EMAIL_BACKEND = "django.core.mail.backends.dummy.EmailBackend"
 
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
-SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = os.environ.get("CULVERT_HTTPS") == "1"
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = BEHIND_TLS
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if BEHIND_TLS else None
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"

@@ -17,4 +17,3 @@ class Claim(models.Model):
 
     code_hash = models.CharField(max_length=64)
     created = models.DateTimeField(auto_now_add=True)
-    failures = models.PositiveIntegerField(default=0)

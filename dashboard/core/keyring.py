@@ -1,7 +1,9 @@
 """Secrets at rest: encrypted with keys that are neither in the database nor SECRET_KEY.
 
 Each ciphertext is bound to its owner by associated data, so that a row's secret cannot be
-moved to another row. The first key of the ring encrypts, all of them decrypt.
+moved to another row. The first key of the ring encrypts, all of them decrypt; ``rotate``
+puts a new one in front. The last one is the oldest and also keys the fingerprints, which
+therefore stay what they are.
 """
 
 from __future__ import annotations
@@ -9,7 +11,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import os
 import secrets
 from pathlib import Path
 
@@ -17,24 +18,38 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from django.conf import settings
 
+from dashboard.core import files
+
+Ring = dict[str, bytes]
+
 
 class KeyringError(Exception):
     """A secret cannot be read: its key is missing, or it belongs to something else."""
 
 
-def _load() -> dict[str, bytes]:
-    path = Path(settings.CULVERT_KEYRING)
-    try:
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        ring = json.loads(path.read_text())
-        return {name: base64.b64decode(key) for name, key in ring.items()}
-    name, key = secrets.token_hex(4), secrets.token_bytes(32)
-    with os.fdopen(fd, "w") as file:
-        json.dump({name: base64.b64encode(key).decode()}, file)
-        file.flush()
-        os.fsync(file.fileno())
-    return {name: key}
+def _new_key() -> Ring:
+    return {secrets.token_hex(4): secrets.token_bytes(32)}
+
+
+def _dump(ring: Ring) -> bytes:
+    return json.dumps({name: base64.b64encode(key).decode() for name, key in ring.items()}).encode()
+
+
+def _load() -> Ring:
+    ring = json.loads(files.create_once(Path(settings.CULVERT_KEYRING), lambda: _dump(_new_key())))
+    return {name: base64.b64decode(key) for name, key in ring.items()}
+
+
+def rotate() -> str:
+    """Put a new key in front; the name of it. Older secrets stay readable until they are sealed anew."""
+    ring = _new_key() | _load()
+    files.replace(Path(settings.CULVERT_KEYRING), _dump(ring))
+    return next(iter(ring))
+
+
+def is_current(sealed: str) -> bool:
+    """True if a ciphertext was made with the newest key."""
+    return sealed.partition(":")[0] == next(iter(_load()))
 
 
 def seal(secret: str, owner: str) -> str:

@@ -20,10 +20,16 @@ class Organization(models.Model):
 
 
 class Membership(models.Model):
-    """An administrator of an organization."""
+    """What a user may do in an organization."""
+
+    class Role(models.TextChoices):
+        """For now everybody who belongs to an organization administers it."""
+
+        ADMIN = "admin", "Administrator"
 
     organization = models.ForeignKey(Organization, on_delete=models.CASCADE)
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE)
+    role = models.CharField(max_length=10, choices=Role.choices, default=Role.ADMIN)
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["organization", "user"], name="one_membership")]

@@ -1,4 +1,4 @@
-"""Making organizations."""
+"""Making organizations, and taking turns on a site."""
 
 from __future__ import annotations
 
@@ -15,3 +15,12 @@ def create_organization(*, name: str, site_name: str, administrator_id: int) -> 
     site = Site.objects.create(organization=organization, name=site_name)
     is_first = not Appliance.objects.filter(is_local=True).exists()
     return Appliance.objects.create(site=site, name=f"{site_name} appliance", is_local=is_first)
+
+
+def lock_site(site_id: int) -> None:
+    """Make others who change the same site wait until this transaction has ended.
+
+    A revision is compiled from all rows of a site. Two transactions that each see the rows
+    without the other's change would otherwise publish one document without it.
+    """
+    Site.objects.select_for_update().get(pk=site_id)

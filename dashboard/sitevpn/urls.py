@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from django.urls import path
-from django.views.generic import RedirectView
 
 from dashboard.sitevpn import views
 
 urlpatterns = [
-    path("", RedirectView.as_view(pattern_name="sitevpn"), name="home"),
     path("vpn/", views.sitevpn, name="sitevpn"),
     path("vpn/peers/new/", views.peer, name="peer-new"),
     path("vpn/peers/<uuid:uuid>/", views.peer, name="peer"),

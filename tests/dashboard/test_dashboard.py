@@ -8,7 +8,6 @@ from unittest.mock import patch
 
 import pytest
 from django.test import Client
-from django.urls import get_resolver
 
 from appliance.paths import ROOT
 from dashboard.accounts import services as accounts
@@ -156,22 +155,6 @@ def test_the_claim_is_used_once() -> None:
         accounts.claim(code=code, **{**fields, "email": "b@example.com"})
 
 
-def test_the_claim_cannot_be_guessed() -> None:
-    code = accounts.issue_claim()
-    fields = {
-        "name": "A",
-        "email": "a@example.com",
-        "password": "a-long-passphrase-7",
-        "organization": "O",
-        "site": "S",
-    }
-    for _ in range(accounts.MAX_FAILURES):
-        with pytest.raises(accounts.ClaimRefused):
-            accounts.claim(code="wrong", **fields)
-    with pytest.raises(accounts.ClaimRefused, match="too often"):
-        accounts.claim(code=code, **fields)
-
-
 def test_pages_need_a_sign_in(site: Any) -> None:
     peer = make_peer(site)
     closed = ["/", "/vpn/", "/vpn/peers/new/", f"/vpn/peers/{peer.uuid}/", "/status/", "/events/", "/events/rows/"]
@@ -179,12 +162,6 @@ def test_pages_need_a_sign_in(site: Any) -> None:
         answer = Client().get(path)
         assert answer.status_code == 302 and "/account/login/" in answer["Location"], path
     assert Client().get("/health/").status_code == 200
-    assert Client().get("/account/signup/").status_code in (200, 302)
-
-
-def test_every_address_is_ours_or_allauths() -> None:
-    names = {p.name for p in get_resolver().url_patterns if hasattr(p, "name")}
-    assert names == {"health", "claim"}
 
 
 def test_foreign_objects_do_not_exist(site: Any, django_user_model: Any) -> None:
