@@ -43,15 +43,18 @@ class Watcher:
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
     """Rekey a real tunnel at a steady rate and look at every watcher's delays."""
-    with tempfile.TemporaryDirectory() as directory, Topology("direct", name="bench") as topology:
-        with BenchStack(Path(directory), topology.site.name) as stack:
-            subnets = {"subnets-TOTAL_FORMS": "1", "subnets-INITIAL_FORMS": "0", "subnets-0-subnet": SITE_SUBNETS[0]}
-            stack.post("/vpn/", {**subnets, "subnets-0-in_vpn": "on"})
-            fields = {"name": "Branch", "remote": GATEWAY_OUTER, "remote_subnets": GATEWAY_SUBNETS[0]}
-            fields |= {"secret": SECRET, "preset": "strong", "start": "immediate", "enabled": "on", "edit": "1"}
-            stack.post("/vpn/peers/new/", fields)
-            time.sleep(SETTLE_S)
-            return asyncio.run(_watch(stack, options))
+    with (
+        tempfile.TemporaryDirectory() as directory,
+        Topology("direct", name="bench") as topology,
+        BenchStack(Path(directory), topology.site.name) as stack,
+    ):
+        subnets = {"subnets-TOTAL_FORMS": "1", "subnets-INITIAL_FORMS": "0", "subnets-0-subnet": SITE_SUBNETS[0]}
+        stack.post("/vpn/", {**subnets, "subnets-0-in_vpn": "on"})
+        fields = {"name": "Branch", "remote": GATEWAY_OUTER, "remote_subnets": GATEWAY_SUBNETS[0]}
+        fields |= {"secret": SECRET, "preset": "strong", "start": "immediate", "enabled": "on", "edit": "1"}
+        stack.post("/vpn/peers/new/", fields)
+        time.sleep(SETTLE_S)
+        return asyncio.run(_watch(stack, options))
 
 
 async def _watch(stack: BenchStack, options: argparse.Namespace) -> dict[str, Any]:

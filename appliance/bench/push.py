@@ -21,12 +21,15 @@ PING_S = 0.02
 def measure(options: argparse.Namespace) -> dict[str, Any]:
     """Save a peer in the form, and wait for the first answer to a ping behind it; then remove it."""
     seconds = []
-    with tempfile.TemporaryDirectory() as directory, Topology("direct", name="bench") as topology:
-        with BenchStack(Path(directory), topology.site.name) as stack:
-            subnets = {"subnets-TOTAL_FORMS": "1", "subnets-INITIAL_FORMS": "0", "subnets-0-subnet": SITE_SUBNETS[0]}
-            stack.post("/vpn/", {**subnets, "subnets-0-in_vpn": "on"})
-            for _ in range(options.runs):
-                seconds.append(_one(stack, topology))
+    with (
+        tempfile.TemporaryDirectory() as directory,
+        Topology("direct", name="bench") as topology,
+        BenchStack(Path(directory), topology.site.name) as stack,
+    ):
+        subnets = {"subnets-TOTAL_FORMS": "1", "subnets-INITIAL_FORMS": "0", "subnets-0-subnet": SITE_SUBNETS[0]}
+        stack.post("/vpn/", {**subnets, "subnets-0-in_vpn": "on"})
+        for _ in range(options.runs):
+            seconds.append(_one(stack, topology))
     return {
         "median_s": round(statistics.median(seconds), 3),
         "worst_s": round(max(seconds), 3),
