@@ -6,9 +6,8 @@ Texts follow the lines that administrators, SIEM parsers and runbooks know; ``ti
 
 from __future__ import annotations
 
-from vpnengine.contract.engine_codes import ENTRIES as ENGINE_ENTRIES
+from vpnengine.contract.codes import engine, phase1, phase2
 from vpnengine.contract.entry import Entry
-from vpnengine.contract.ike_codes import ENTRIES as IKE_ENTRIES
 
 __all__ = ["CATALOGUE", "Entry", "register"]
 
@@ -23,4 +22,4 @@ def register(*entries: Entry) -> None:
         CATALOGUE[entry.code] = entry
 
 
-register(*IKE_ENTRIES, *ENGINE_ENTRIES)
+register(*phase1.ENTRIES, *phase2.ENTRIES, *engine.ENTRIES)

@@ -11,61 +11,15 @@ import re
 from enum import StrEnum
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    IPvAnyAddress,
-    SecretStr,
-    ValidationError,
-    model_validator,
-)
+from pydantic import Field, IPvAnyAddress, SecretStr, ValidationError, model_validator
 
-from vpnengine.contract.algorithms import DhGroup, EspEncryption, EspIntegrity, IkeEncryption, IkeHash
+from vpnengine.contract.identity import Identity
+from vpnengine.contract.policies import DpdPolicy, Phase1Policy, Phase2Policy, RetransmitPolicy
 from vpnengine.contract.problems import Problem, Refused, problems_of
+from vpnengine.contract.types import Host, Model, Subnet
 
 SCHEMA_VERSION: Literal[1] = 1
 MIN_PSK_LENGTH = 8
-_HOST_LABEL = re.compile(r"^(?!-)[A-Za-z0-9_-]{1,63}(?<!-)$")
-
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-
-
-class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-def _subnet(text: str) -> str:
-    try:
-        return str(ipaddress.ip_network(text.strip(), strict=True))
-    except ValueError:
-        pass
-    try:
-        meant = ipaddress.ip_network(text.strip(), strict=False)
-    except ValueError:
-        raise ValueError(f"“{text}” is not a subnet; write it like 10.1.0.0/24") from None
-    raise ValueError(f"“{text}” has host bits set; the subnet is {meant}")
-
-
-def _host(text: str) -> str:
-    text = text.strip().rstrip(".")
-    try:
-        address = ipaddress.ip_address(text)
-    except ValueError:
-        pass
-    else:
-        if address.is_unspecified or address.is_multicast:
-            raise ValueError(f"“{text}” cannot be a gateway's address; enter its unicast address")
-        return str(address)
-    labels = text.split(".")
-    if len(text) > 253 or not all(_HOST_LABEL.match(label) for label in labels) or labels[-1].isdigit():
-        raise ValueError(f"“{text}” is neither an IP address nor a host name")
-    return text.lower()
-
-
-Subnet = Annotated[str, AfterValidator(_subnet)]
-Host = Annotated[str, AfterValidator(_host)]
 
 
 class StartMode(StrEnum):
@@ -76,111 +30,7 @@ class StartMode(StrEnum):
     RESPONDER = "responder"
 
 
-class IdentityType(StrEnum):
-    """Phase 1 identification types (RFC 2407 section 4.6.2.1)."""
-
-    IPV4 = "ipv4"
-    IPV6 = "ipv6"
-    FQDN = "fqdn"
-    USER_FQDN = "user-fqdn"
-    KEY_ID = "key-id"
-
-
-class Identity(_Model):
-    """How one end names itself in phase 1."""
-
-    type: IdentityType
-    value: Annotated[str, Field(min_length=1, max_length=255)]
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        versions = {IdentityType.IPV4: ipaddress.IPv4Address, IdentityType.IPV6: ipaddress.IPv6Address}
-        if wanted := versions.get(self.type):
-            try:
-                wanted(self.value)
-            except ValueError:
-                raise ValueError(f"“{self.value}” is not an {self.type.value} address") from None
-        if self.type is IdentityType.USER_FQDN and "@" not in self.value:
-            raise ValueError(f"“{self.value}” is not of the form user@example.com")
-        if self.type is IdentityType.FQDN:
-            _host(self.value)
-        return self
-
-    def __str__(self) -> str:
-        return self.value
-
-
-class IkeProposal(_Model):
-    """One phase 1 proposal."""
-
-    encryption: IkeEncryption
-    hash: IkeHash
-    group: DhGroup
-
-    def __str__(self) -> str:
-        return f"{self.encryption}-{self.hash}-{self.group}"
-
-
-class EspProposal(_Model):
-    """One phase 2 transform; ``integrity`` is absent exactly for AEAD ciphers."""
-
-    encryption: EspEncryption
-    integrity: EspIntegrity | None = None
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        if self.encryption.is_aead and self.integrity is not None:
-            raise ValueError(f"{self.encryption.value} authenticates by itself; leave the integrity algorithm empty")
-        if not self.encryption.is_aead and self.integrity is None:
-            raise ValueError(f"{self.encryption.value} needs an integrity algorithm, such as sha256")
-        return self
-
-    def __str__(self) -> str:
-        return f"{self.encryption}-{self.integrity}" if self.integrity else str(self.encryption)
-
-
-class Phase1Policy(_Model):
-    """What is offered and accepted for the ISAKMP SA; ``lifetime_s`` in seconds."""
-
-    proposals: Annotated[tuple[IkeProposal, ...], Field(min_length=1, max_length=32)] = (
-        IkeProposal(encryption=IkeEncryption.AES256, hash=IkeHash.SHA256, group=DhGroup.MODP2048),
-    )
-    lifetime_s: Annotated[int, Field(ge=60, le=86_400)] = 28_800
-
-
-class Phase2Policy(_Model):
-    """What is offered and accepted for IPsec SAs; ``lifetime_s`` in seconds."""
-
-    proposals: Annotated[tuple[EspProposal, ...], Field(min_length=1, max_length=32)] = (
-        EspProposal(encryption=EspEncryption.AES256GCM16),
-        EspProposal(encryption=EspEncryption.AES256, integrity=EspIntegrity.SHA256),
-    )
-    pfs_group: DhGroup | None = DhGroup.MODP2048
-    lifetime_s: Annotated[int, Field(ge=30, le=86_400)] = 3_600
-
-
-class DpdPolicy(_Model):
-    """Dead peer detection (RFC 3706); ``interval_s`` 0 turns our probes off."""
-
-    interval_s: Annotated[int, Field(ge=0, le=3_600)] = 10
-    timeout_s: Annotated[int, Field(ge=1, le=86_400)] = 40
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        if self.interval_s and self.timeout_s <= self.interval_s:
-            raise ValueError("the timeout must be longer than the interval")
-        return self
-
-
-class RetransmitPolicy(_Model):
-    """How often and how long an unanswered message is sent again."""
-
-    first_s: Annotated[float, Field(gt=0, le=60)] = 1.0
-    factor: Annotated[float, Field(ge=1, le=4)] = 1.8
-    tries: Annotated[int, Field(ge=1, le=12)] = 5
-
-
-class PeerConfig(_Model):
+class PeerConfig(Model):
     """One third-party gateway.
 
     ``id`` is stable over renames. ``local_address`` None means the address that
@@ -222,14 +72,14 @@ class PeerConfig(_Model):
         return self
 
 
-class Listen(_Model):
+class Listen(Model):
     """Local UDP ports; a test may use others than 500 and 4500."""
 
     ike_port: Annotated[int, Field(ge=1, le=65_535)] = 500
     natt_port: Annotated[int, Field(ge=1, le=65_535)] = 4500
 
 
-class EngineConfig(_Model):
+class EngineConfig(Model):
     """The whole configuration of one engine; ``revision`` numbers the document."""
 
     schema_version: Literal[1] = SCHEMA_VERSION

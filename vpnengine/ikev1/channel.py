@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from vpnengine.contract.config import IkeProposal
+from vpnengine.contract.policies import IkeProposal
 from vpnengine.crypto import ike_cipher
 from vpnengine.ikev1.keys import Phase1Keys
 from vpnengine.ikev1.model import IsakmpSa

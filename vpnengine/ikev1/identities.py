@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 
-from vpnengine.contract.config import Identity, IdentityType
+from vpnengine.contract.identity import Identity, IdentityType
 from vpnengine.esp.sa import Network
 from vpnengine.isakmp.constants import IdType
 from vpnengine.isakmp.payloads import Identification

@@ -6,7 +6,8 @@ import ipaddress
 from dataclasses import dataclass, field
 
 from vpnengine.contract.algorithms import DhGroup
-from vpnengine.contract.config import IkeProposal, PeerConfig
+from vpnengine.contract.config import PeerConfig
+from vpnengine.contract.policies import IkeProposal
 from vpnengine.contract.status import LastFailure
 from vpnengine.crypto.dh import KeyExchange
 from vpnengine.crypto.secret import Secret

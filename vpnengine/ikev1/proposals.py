@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from vpnengine.contract.algorithms import DhGroup, EspEncryption, EspIntegrity, IkeEncryption, IkeHash
-from vpnengine.contract.config import EspProposal, IkeProposal, Phase1Policy, Phase2Policy
+from vpnengine.contract.policies import EspProposal, IkeProposal, Phase1Policy, Phase2Policy
 from vpnengine.isakmp import constants as c
 from vpnengine.isakmp.sa_payload import Attribute, Proposal, SecurityAssociation, Transform
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from vpnengine.contract.config import RetransmitPolicy
+from vpnengine.contract.policies import RetransmitPolicy
 from vpnengine.ikev1.core import Core
 from vpnengine.ikev1.model import IsakmpSa, QuickExchange
 
