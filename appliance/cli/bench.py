@@ -6,6 +6,10 @@ import argparse
 import importlib
 import json
 
+from appliance.bench.stack import BenchError
+from appliance.cli.main import fail
+from lab.net import LabError
+
 HELP = "Measure: push (Save to the first packet) or live (engine event to browser)."
 KINDS = ("push", "live")
 
@@ -22,7 +26,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Measure and print."""
-    result = importlib.import_module(f"appliance.bench.{options.kind}").measure(options)
+    try:
+        result = importlib.import_module(f"appliance.bench.{options.kind}").measure(options)
+    except (BenchError, LabError) as error:
+        return fail(str(error))
     if options.json:
         print(json.dumps(result))
     else:
