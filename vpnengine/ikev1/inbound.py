@@ -7,7 +7,18 @@ from dataclasses import dataclass
 
 from vpnengine.contract.events import Side
 from vpnengine.esp.sa import Address, Selector
-from vpnengine.ikev1 import channel, dpd, informational, keys, lifecycle, main_mode, pairs, quick_mode, retransmit
+from vpnengine.ikev1 import (
+    channel,
+    dpd,
+    informational,
+    keys,
+    lifecycle,
+    main_mode,
+    pairs,
+    phase1,
+    quick_mode,
+    retransmit,
+)
 from vpnengine.ikev1.core import Core
 from vpnengine.ikev1.faults import Fault
 from vpnengine.ikev1.model import IsakmpSa, Peer, QuickExchange
@@ -179,7 +190,7 @@ def _main_step(core: Core, sa: IsakmpSa, datagram: Datagram, row: Row) -> None:
         sa.iv, sa.local, sa.remote = before
         core.drop("malformed", str(error), len(datagram.data), datagram.remote)
         if not row.encrypted:
-            main_mode.malformed(core, sa, error, status)
+            phase1.malformed(core, sa, error, status)
         elif not sa.suspect_psk:
             informational.suspect_psk(core, sa, status, f"message {status} cannot be decrypted ({error})")
     except Fault as error:

@@ -36,19 +36,20 @@ def expand(hash_: IkeHash, key: Secret, length: int) -> bytes:
     return material[:length]
 
 
-def phase1_keys(
-    hash_: IkeHash,
-    encryption: IkeEncryption,
-    psk: Secret,
-    nonces: tuple[bytes, bytes],
-    shared: Secret,
-    cookies: bytes,
-) -> Phase1Keys:
-    """SKEYID for pre-shared keys and what follows from it (RFC 2409 section 5).
+def skeyid_psk(hash_: IkeHash, psk: Secret, nonces: tuple[bytes, bytes]) -> Secret:
+    """SKEYID for pre-shared keys (RFC 2409 section 5); ``nonces`` are the bodies of Ni and Nr."""
+    return Secret(prf(hash_, psk, nonces[0] + nonces[1]))
 
-    ``nonces`` are the bodies of the initiator's and the responder's nonce, ``cookies`` is CKY-I | CKY-R.
-    """
-    skeyid = Secret(prf(hash_, psk, nonces[0] + nonces[1]))
+
+def skeyid_signature(hash_: IkeHash, shared: Secret, nonces: tuple[bytes, bytes]) -> Secret:
+    """SKEYID for signatures (RFC 2409 section 5); ``shared`` is g^xy."""
+    return Secret(prf(hash_, nonces[0] + nonces[1], shared.reveal()))
+
+
+def phase1_keys(
+    hash_: IkeHash, encryption: IkeEncryption, skeyid: Secret, shared: Secret, cookies: bytes
+) -> Phase1Keys:
+    """What follows from SKEYID (RFC 2409 section 5); ``cookies`` is CKY-I | CKY-R."""
     tail = shared.reveal() + cookies
     skeyid_d = Secret(prf(hash_, skeyid, tail + b"\0"))
     skeyid_a = Secret(prf(hash_, skeyid, skeyid_d.reveal() + tail + b"\1"))

@@ -16,6 +16,7 @@ from vpnengine.ikev1.interface import Transmit
 from vpnengine.ikev1.keys import Phase1Keys
 from vpnengine.ikev1.natt import NO_NAT, Nat
 from vpnengine.ikev1.states import Phase1, Quick, Role
+from vpnengine.isakmp.constants import AUTH_PSK, Exchange
 
 
 @dataclass
@@ -71,8 +72,10 @@ class IsakmpSa:
     local: Address
     remote: Address
     created: float
+    exchange: Exchange = Exchange.MAIN
     sa_body: bytes = b""
     proposal: IkeProposal | None = None
+    method: int = AUTH_PSK
     lifetime_s: int = 0
     key_exchange: KeyExchange | None = None
     public_i: bytes = b""

@@ -94,20 +94,26 @@ def phase1_cells(transform: Transform) -> Cells:
     )
 
 
-def phase1_accepted(proposal: IkeProposal) -> Cells:
-    """The cells of a configured phase 1 proposal."""
+def phase1_accepted(proposal: IkeProposal, method: int = c.AUTH_PSK) -> Cells:
+    """The cells of a configured phase 1 proposal with an authentication method."""
     return Cells(
         (
             ("encryption", proposal.encryption.value),
             ("hash", proposal.hash.value),
             ("group", proposal.group.value),
-            ("authentication", "psk"),
+            ("authentication", _name(METHOD_NAMES, method, "method")),
         )
     )
 
 
-def offer_phase1(policy: Phase1Policy) -> SecurityAssociation:
-    """The SA payload of message 1: one proposal, a transform per configured proposal."""
+def accepted_phase1(policy: Phase1Policy, methods: Sequence[int]) -> list[Cells]:
+    """Everything that we accept for phase 1."""
+    return [phase1_accepted(p, method) for method in methods for p in policy.proposals]
+
+
+def offer_phase1(policy: Phase1Policy, methods: Sequence[int]) -> SecurityAssociation:
+    """The SA payload of message 1: one proposal, a transform per authentication method and configured proposal."""
+    rows = [(p, method) for method in methods for p in policy.proposals]
     transforms = tuple(
         Transform(
             number,
@@ -117,12 +123,12 @@ def offer_phase1(policy: Phase1Policy) -> SecurityAssociation:
                 Attribute(c.IkeAttribute.KEY_LENGTH, IKE_KEY_BITS[p.encryption]),
                 Attribute(c.IkeAttribute.HASH, HASH_NUMBERS[p.hash]),
                 Attribute(c.IkeAttribute.GROUP, GROUP_NUMBERS[p.group]),
-                Attribute(c.IkeAttribute.AUTHENTICATION, c.AUTH_PSK),
+                Attribute(c.IkeAttribute.AUTHENTICATION, method),
                 Attribute(c.IkeAttribute.LIFE_TYPE, c.LIFE_SECONDS),
                 Attribute(c.IkeAttribute.LIFE_DURATION, policy.lifetime_s),
             ),
         )
-        for number, p in enumerate(policy.proposals, 1)
+        for number, (p, method) in enumerate(rows, 1)
     )
     return SecurityAssociation((Proposal(1, c.Protocol.ISAKMP, b"", transforms),))
 
@@ -132,13 +138,14 @@ class Phase1Choice:
     """An agreed phase 1 proposal; ``lifetime_s`` is the shorter of the two sides', None if the peer gave none."""
 
     proposal: IkeProposal
+    method: int
     lifetime_s: int | None
     payload: SecurityAssociation
 
 
-def choose_phase1(offer: SecurityAssociation, policy: Phase1Policy) -> Phase1Choice | None:
+def choose_phase1(offer: SecurityAssociation, policy: Phase1Policy, methods: Sequence[int]) -> Phase1Choice | None:
     """The first of the peer's transforms that we accept, or None."""
-    accepted = {str(phase1_accepted(p)): p for p in policy.proposals}
+    accepted = {str(phase1_accepted(p, method)): (p, method) for method in methods for p in policy.proposals}
     for proposal in offer.proposals:
         if proposal.protocol != c.Protocol.ISAKMP:
             continue
@@ -148,7 +155,7 @@ def choose_phase1(offer: SecurityAssociation, policy: Phase1Policy) -> Phase1Cho
                 continue
             seconds = transform.lifetimes(c.IkeAttribute.LIFE_TYPE, c.IkeAttribute.LIFE_DURATION).get(c.LIFE_SECONDS)
             chosen = Proposal(proposal.number, proposal.protocol, proposal.spi, (transform,))
-            return Phase1Choice(match, seconds or None, SecurityAssociation((chosen,)))
+            return Phase1Choice(*match, seconds or None, SecurityAssociation((chosen,)))
     return None
 
 

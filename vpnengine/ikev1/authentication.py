@@ -1,0 +1,133 @@
+"""Authentication methods of phase 1: what is offered, how SKEYID is made, and which proof each end gives.
+
+A method is a row of ``METHODS``. Main mode and aggressive mode know the functions of this
+module alone, so that a further method is a row here and a ``Proof``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from vpnengine.crypto.secret import Secret
+from vpnengine.ikev1 import channel, keys
+from vpnengine.ikev1.core import Core
+from vpnengine.ikev1.faults import LocalConfigFault
+from vpnengine.ikev1.identities import build_identity, describe_identity, same_identity
+from vpnengine.ikev1.model import IsakmpSa, Peer
+from vpnengine.ikev1.proofs import HashProof, Proof
+from vpnengine.ikev1.states import Role
+from vpnengine.isakmp import constants as c
+from vpnengine.isakmp.errors import DecodeError
+from vpnengine.isakmp.message import Payloads
+from vpnengine.isakmp.payloads import Identification, Payload
+
+IDENTITY_PORTS = {0, 500, 4500}
+
+
+@dataclass(frozen=True)
+class Method:
+    """One value of the authentication method attribute (RFC 2409 appendix A).
+
+    ``skeyid`` makes SKEYID from the SA and g^xy; ``initiator`` and ``responder`` are the proofs
+    that those ends give.
+    """
+
+    number: int
+    skeyid: Callable[[IsakmpSa, Secret], Secret]
+    initiator: Proof
+    responder: Proof
+
+    def proof_of(self, role: Role) -> Proof:
+        """The proof that this end gives."""
+        return self.initiator if role is Role.INITIATOR else self.responder
+
+
+def psk_skeyid(sa: IsakmpSa, shared: Secret) -> Secret:
+    """SKEYID of pre-shared key authentication."""
+    assert sa.proposal is not None  # noqa: S101 - the state tables see to it
+    return keys.skeyid_psk(sa.proposal.hash, sa.peer.psk, (sa.nonce_i, sa.nonce_r))
+
+
+METHODS: dict[int, Method] = {m.number: m for m in (Method(c.AUTH_PSK, psk_skeyid, HashProof(), HashProof()),)}
+
+
+def acceptable(peer: Peer, role: Role) -> tuple[int, ...]:
+    """The methods that are offered to a peer if we are the initiator, or accepted from it if we are the responder."""
+    return (c.AUTH_PSK,)
+
+
+def method(sa: IsakmpSa) -> Method:
+    """The agreed method of an SA."""
+    return METHODS[sa.method]
+
+
+def other(role: Role) -> Role:
+    """The other end."""
+    return Role.RESPONDER if role is Role.INITIATOR else Role.INITIATOR
+
+
+def skeyid(sa: IsakmpSa, shared: Secret) -> Secret:
+    """SKEYID of an SA, whose nonces are known."""
+    return method(sa).skeyid(sa, shared)
+
+
+def requests(core: Core, sa: IsakmpSa) -> list[Payload]:
+    """What is sent next to our KE payload so that the other end can prove itself."""
+    return method(sa).proof_of(other(sa.role)).requests(core, sa)
+
+
+def requested(core: Core, sa: IsakmpSa, payloads: Payloads) -> None:
+    """Note what the other end asks of us."""
+    method(sa).proof_of(sa.role).requested(core, sa, payloads)
+
+
+def prove(core: Core, sa: IsakmpSa) -> list[Payload]:
+    """Our ID payload and our proof.
+
+    :raises Fault: if this end cannot prove itself.
+    """
+    identity = build_identity(sa.peer.config.local_identity, sa.local.host)
+    sa.local_identity = describe_identity(identity)
+    digest = auth_hash(sa, sa.role, identity.body())
+    return [identity, *method(sa).proof_of(sa.role).prove(core, sa, identity, digest)]
+
+
+def verify(core: Core, sa: IsakmpSa, payloads: Payloads) -> None:
+    """Check the other end's proof first, then its identity.
+
+    :raises DecodeError: if a payload is missing or doubled.
+    :raises Fault: if the proof is wrong, or it proves somebody else.
+    """
+    identity = payloads.only(Identification, "ID")
+    digest = auth_hash(sa, other(sa.role), payloads.body_of(Identification))
+    method(sa).proof_of(other(sa.role)).verify(core, sa, payloads, identity, digest)
+    check_identity(sa, identity)
+
+
+def check_identity(sa: IsakmpSa, identity: Identification) -> None:
+    """The peer has proven this identity: is it the one that is expected?"""
+    if identity.protocol not in (0, 17) or identity.port not in IDENTITY_PORTS:
+        raise DecodeError(0, "ID", f"protocol {identity.protocol}, port {identity.port} in phase 1")
+    sa.remote_identity = describe_identity(identity)
+    expected = sa.peer.config.remote_identity
+    if expected is None or same_identity(identity, expected):
+        return
+    wanted = f"{expected.type} {expected.value}"
+    raise LocalConfigFault(
+        "ike.phase1.identity",
+        got=sa.remote_identity,
+        expected=wanted,
+        hint=f"Change the field Remote identity to “{sa.remote_identity}”, or the peer's local identity to “{wanted}”.",
+        evidence={"received": sa.remote_identity, "expected": wanted},
+        notify=c.Notify.INVALID_ID_INFORMATION,
+    )
+
+
+def auth_hash(sa: IsakmpSa, proves: Role, id_body: bytes) -> bytes:
+    """HASH_I or HASH_R of the end that proves itself (RFC 2409 section 5)."""
+    phase1, proposal = channel.agreed(sa)
+    publics, cookies = (sa.public_i, sa.public_r), sa.initiator_cookie + sa.responder_cookie
+    if proves is Role.RESPONDER:
+        publics, cookies = (sa.public_r, sa.public_i), sa.responder_cookie + sa.initiator_cookie
+    return keys.auth_hash(proposal.hash, phase1, publics, cookies, sa.sa_body + id_body)

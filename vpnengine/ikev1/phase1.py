@@ -1,0 +1,258 @@
+"""What main mode and aggressive mode share: beginning, proposals, vendors, key exchange, NAT detection, sending."""
+
+from __future__ import annotations
+
+from vpnengine.contract.events import Side
+from vpnengine.crypto.dh import InvalidPublicValue, KeyExchange
+from vpnengine.esp.sa import Address
+from vpnengine.ikev1 import authentication, channel, informational, keys, lifecycle, natt, proposals, retransmit
+from vpnengine.ikev1.core import Core
+from vpnengine.ikev1.faults import LocalConfigFault, PeerFault
+from vpnengine.ikev1.model import IsakmpSa, Peer
+from vpnengine.ikev1.states import Phase1, Role
+from vpnengine.isakmp import constants as c
+from vpnengine.isakmp.errors import DecodeError
+from vpnengine.isakmp.message import Header, Payloads, build_payloads
+from vpnengine.isakmp.payloads import KeyExchangeData, NatD, Nonce, Notification, Payload, VendorId
+from vpnengine.isakmp.sa_payload import SecurityAssociation
+
+NONCE_LENGTH = 32
+MODES = {c.Exchange.MAIN: "Identity Protection", c.Exchange.AGGRESSIVE: "Aggressive"}
+
+
+# Beginning
+
+
+def begin(
+    core: Core, peer: Peer, exchange: c.Exchange, state: Phase1, local_host: str, remote_host: str
+) -> tuple[IsakmpSa, SecurityAssociation]:
+    """A new SA of which we are the initiator, and what it offers."""
+    port = core.listen.ike_port
+    local, remote = Address(local_host, port), Address(remote_host, port)
+    sa = IsakmpSa(peer, Role.INITIATOR, state, core.cookie(), bytes(8), local, remote, core.now, exchange)
+    offer = proposals.offer_phase1(peer.config.phase1, authentication.acceptable(peer, Role.INITIATOR))
+    sa.sa_body = offer.body()
+    core.add_sa(sa)
+    core.counters["phase 1 started"] += 1
+    core.emit("ike.phase1.initiate", sa=sa, local=local, remote=remote)
+    core.emit("ike.phase1.begin", sa=sa, mode=MODES[exchange])
+    return sa, offer
+
+
+def begin_responding(core: Core, sa: IsakmpSa, datagram: bytes, payloads: Payloads) -> proposals.Phase1Choice | None:
+    """The first message of a peer has come: keep ``sa`` if its proposals fit, else refuse without any state.
+
+    :raises DecodeError: if its SA payload is missing or doubled.
+    """
+    offer = payloads.only(SecurityAssociation, "SA")
+    peer = sa.peer
+    choice = proposals.choose_phase1(offer, peer.config.phase1, authentication.acceptable(peer, Role.RESPONDER))
+    if choice is None:
+        _refuse(core, sa, offer)
+        return None
+    core.emit("ike.phase1.respond", sa=sa, local=sa.local, remote=sa.remote)
+    core.emit("ike.phase1.begin", sa=sa, mode=MODES[sa.exchange])
+    sa.received, sa.sa_body = datagram, payloads.body_of(SecurityAssociation)
+    agree(sa, choice)
+    note_vendors(core, sa, payloads)
+    core.add_sa(sa)
+    core.counters["phase 1 started"] += 1
+    due = core.now + lifecycle.HALF_OPEN_S
+    core.timers.set(("half-open", sa.cookies), due, "half-open phase 1", lambda: lifecycle.half_open_over(core, sa))
+    return choice
+
+
+def _refuse(core: Core, sa: IsakmpSa, offer: SecurityAssociation) -> None:
+    """No state is kept. A peer that repeats itself is answered, but logged once a minute."""
+    fault = _no_proposal(sa.peer, offer)
+    core.counters["phase 1 failed"] += 1
+    if not core.quiet(fault.code, sa.initiator_cookie.hex()):
+        core.emit("ike.phase1.respond", sa=sa, local=sa.local, remote=sa.remote)
+        core.emit_fault(fault, sa=sa)
+    informational.send_clear_notify(core, sa, c.Notify.NO_PROPOSAL_CHOSEN)
+
+
+def _no_proposal(peer: Peer, offer: SecurityAssociation) -> LocalConfigFault:
+    accepted = proposals.accepted_phase1(peer.config.phase1, authentication.acceptable(peer, Role.RESPONDER))
+    evidence = proposals.mismatch_evidence(accepted, proposals.offered_phase1(offer))
+    hint = (
+        f"The peer offers {evidence['offered']}; this side accepts {evidence['accepted']}. Nearest: "
+        f"{evidence.get('nearest', 'none')}. Change Phase 1 here to what the peer offers, or the peer's to "
+        "what is accepted here."
+    )
+    return LocalConfigFault("ike.phase1.no_proposal", hint=hint, evidence=evidence, notify=c.Notify.NO_PROPOSAL_CHOSEN)
+
+
+def agree(sa: IsakmpSa, choice: proposals.Phase1Choice) -> None:
+    """Keep what was agreed; the shorter lifetime counts."""
+    policy = sa.peer.config.phase1
+    sa.proposal, sa.method = choice.proposal, choice.method
+    sa.lifetime_s = min(choice.lifetime_s or policy.lifetime_s, policy.lifetime_s)
+
+
+def take_choice(core: Core, sa: IsakmpSa, header: Header, payloads: Payloads) -> None:
+    """As initiator: the second message tells the responder's cookie and what it has chosen.
+
+    :raises PeerFault: if that was not offered, or is not exactly one transform.
+    """
+    answer = payloads.only(SecurityAssociation, "SA")
+    if header.responder_cookie == bytes(8):
+        raise DecodeError(8, "header", "the responder cookie is zero")
+    methods = authentication.acceptable(sa.peer, Role.INITIATOR)
+    choice = proposals.choose_phase1(answer, sa.peer.config.phase1, methods)
+    retransmit.cancel(core, sa.cookies)
+    if choice is None or len(proposals.offered_phase1(answer)) != 1:
+        evidence = {"chosen": ", ".join(map(str, proposals.offered_phase1(answer)))}
+        raise PeerFault("ike.phase1.bad_choice", evidence=evidence)
+    core.set_responder_cookie(sa, header.responder_cookie)
+    agree(sa, choice)
+    note_vendors(core, sa, payloads)
+    require_natt(core, sa)
+
+
+# Capabilities
+
+
+def note_vendors(core: Core, sa: IsakmpSa, payloads: Payloads) -> None:
+    """Note what the peer says it can do."""
+    for vendor in payloads.all(VendorId):
+        if vendor.data.startswith(natt.RFC_3947):
+            sa.peer_has_natt = sa.peer.config.nat_traversal != "off"
+        if vendor.data.startswith(natt.DPD_PREFIX):
+            sa.peer_has_dpd = True
+        name = natt.vendor_name(vendor)
+        if name and name not in sa.vendors:
+            sa.vendors.append(name)
+            core.emit("ike.vendor", sa=sa, name=name)
+
+
+def require_natt(core: Core, sa: IsakmpSa) -> None:
+    """:raises PeerFault: if the data path needs UDP and the peer has not announced NAT traversal."""
+    if not core.raw_esp and not sa.peer_has_natt:
+        raise PeerFault("ike.natt.unsupported")
+
+
+def has_initial_contact(payloads: Payloads) -> bool:
+    """True if the peer says that it has forgotten everything older."""
+    return any(n.type == c.Notify.INITIAL_CONTACT for n in payloads.all(Notification))
+
+
+# Key exchange
+
+
+def make_key_exchange(core: Core, sa: IsakmpSa) -> None:
+    """Our private value and nonce for the agreed group."""
+    assert sa.proposal is not None  # noqa: S101 - the state tables see to it
+    sa.key_exchange = KeyExchange(sa.proposal.group)
+    if sa.role is Role.INITIATOR:
+        sa.public_i, sa.nonce_i = sa.key_exchange.public, core.rng(NONCE_LENGTH)
+    else:
+        sa.public_r, sa.nonce_r = sa.key_exchange.public, core.rng(NONCE_LENGTH)
+
+
+def own_key_exchange(sa: IsakmpSa) -> list[Payload]:
+    """Our KE and nonce payloads."""
+    public, nonce = (sa.public_i, sa.nonce_i) if sa.role is Role.INITIATOR else (sa.public_r, sa.nonce_r)
+    return [KeyExchangeData(public), Nonce(nonce)]
+
+
+def take_key_exchange(sa: IsakmpSa, payloads: Payloads) -> None:
+    """The other end's KE and nonce payloads.
+
+    :raises DecodeError: if one is missing or doubled.
+    """
+    public, nonce = payloads.only(KeyExchangeData, "KE").data, payloads.only(Nonce, "NONCE").data
+    if sa.role is Role.INITIATOR:
+        sa.public_r, sa.nonce_r = public, nonce
+    else:
+        sa.public_i, sa.nonce_i = public, nonce
+
+
+def derive(sa: IsakmpSa) -> None:
+    """Both public values and nonces are known: the keys follow.
+
+    :raises PeerFault: if the peer's public value is not valid in the group.
+    """
+    assert sa.key_exchange is not None and sa.proposal is not None  # noqa: S101 - the state tables see to it
+    try:
+        shared = sa.key_exchange.shared(sa.public_r if sa.role is Role.INITIATOR else sa.public_i)
+    except InvalidPublicValue as error:
+        raise PeerFault("ike.phase1.public_value", reason=str(error), notify=c.Notify.INVALID_KEY_INFORMATION) from None
+    skeyid = authentication.skeyid(sa, shared)
+    sa.keys = keys.phase1_keys(sa.proposal.hash, sa.proposal.encryption, skeyid, shared, sa.cookies)
+    sa.iv = keys.phase1_iv(sa.proposal.hash, sa.public_i, sa.public_r)
+    sa.key_exchange = None
+
+
+# NAT traversal
+
+
+def _forces_udp(core: Core, sa: IsakmpSa) -> bool:
+    return sa.peer_has_natt and (not core.raw_esp or sa.peer.config.nat_traversal == "force")
+
+
+def nat_payloads(core: Core, sa: IsakmpSa) -> list[NatD]:
+    """Our NAT-D payloads, if the peer knows them."""
+    if not sa.peer_has_natt or sa.proposal is None:
+        return []
+    fake = core.rng if _forces_udp(core, sa) else None
+    return natt.build_nat_d(sa.proposal.hash, sa.cookies, sa.local, sa.remote, fake)
+
+
+def detect_nat(core: Core, sa: IsakmpSa, payloads: Payloads) -> None:
+    """Compare the peer's NAT-D payloads with what we see, and say what follows."""
+    if not sa.peer_has_natt or sa.proposal is None:
+        return
+    found = payloads.all(NatD)
+    sa.nat = natt.detect(sa.proposal.hash, sa.cookies, sa.local, sa.remote, found, _forces_udp(core, sa))
+    core.emit("ike.natt.version", sa=sa, version="RFC 3947")
+    if sa.nat.local or sa.nat.remote:
+        who = ("ME " if sa.nat.local else "") + ("PEER" if sa.nat.remote else "")
+        core.emit("ike.natt.detected", sa=sa, who=who.strip())
+    elif sa.nat.forced:
+        core.emit("ike.natt.forced", sa=sa)
+    else:
+        core.emit("ike.natt.none", sa=sa)
+
+
+def float_ports(core: Core, sa: IsakmpSa) -> None:
+    """As initiator: go on at the NAT-T port, if ESP has to go in UDP (RFC 3947 section 4)."""
+    if sa.nat.encapsulate:
+        port = core.listen.natt_port
+        sa.local, sa.remote = sa.local._replace(port=port), sa.remote._replace(port=port)
+        core.emit("ike.natt.float", sa=sa, local=sa.local, remote=sa.remote)
+
+
+# Sending
+
+
+def send_clear(core: Core, sa: IsakmpSa, chain: list[Payload], what: str) -> None:
+    """Send a message in the clear."""
+    sa.reply = core.send(sa, channel.clear(sa, sa.exchange, chain), what)
+
+
+def send_encrypted(core: Core, sa: IsakmpSa, chain: list[Payload], what: str) -> None:
+    """Send an encrypted message; the IV moves on."""
+    first, body = build_payloads(chain)
+    datagram, sa.iv = channel.seal(sa, sa.exchange, 0, first, body, sa.iv)
+    sa.reply = core.send(sa, datagram, what)
+
+
+def repeat(core: Core, sa: IsakmpSa) -> None:
+    """Send the last message again until it is answered."""
+    retransmit.start(core, sa.cookies, sa.peer.config.retransmit, sa, lambda: lifecycle.phase1_timeout(core, sa))
+
+
+def malformed(core: Core, sa: IsakmpSa, error: DecodeError, status: int) -> None:
+    """A message broke the rules of the exchange. It is not authenticated, so the negotiation goes on."""
+    side_number = 0 if sa.role is Role.INITIATOR else 1
+    if core.quiet("ike.phase1.malformed", sa.name):
+        return
+    core.emit(
+        "ike.phase1.malformed",
+        sa=sa,
+        side=Side.PEER,
+        side_number=side_number,
+        status=status,
+        evidence={"rule": str(error)},
+    )
