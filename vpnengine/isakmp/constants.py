@@ -54,6 +54,14 @@ class PayloadType(IntEnum):
     NAT_OA = 21
 
 
+class CertEncoding(IntEnum):
+    """Certificate encodings (RFC 2408 section 3.9)."""
+
+    PKCS7 = 1
+    X509_SIGNATURE = 4
+    CRL = 7
+
+
 class Protocol(IntEnum):
     """Protocol identifiers (RFC 2407 section 4.4.1)."""
 

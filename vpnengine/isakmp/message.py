@@ -10,6 +10,8 @@ from typing import Any, TypeVar
 from vpnengine.isakmp.constants import HEADER_LENGTH, VERSION_1_0, Flag, PayloadType
 from vpnengine.isakmp.errors import DecodeError
 from vpnengine.isakmp.payloads import (
+    CertificateData,
+    CertificateRequest,
     Delete,
     Hash,
     Identification,
@@ -19,6 +21,7 @@ from vpnengine.isakmp.payloads import (
     Notification,
     Opaque,
     Payload,
+    Signature,
     VendorId,
 )
 from vpnengine.isakmp.reader import Reader
@@ -32,7 +35,10 @@ _PARSERS: dict[int, tuple[str, Callable[[Reader], Payload]]] = {
     PayloadType.SA: ("SA", SecurityAssociation.parse),
     PayloadType.KE: ("KE", KeyExchangeData.parse),
     PayloadType.ID: ("ID", Identification.parse),
+    PayloadType.CERT: ("CERT", CertificateData.parse),
+    PayloadType.CERT_REQUEST: ("CERT-REQUEST", CertificateRequest.parse),
     PayloadType.HASH: ("HASH", Hash.parse),
+    PayloadType.SIGNATURE: ("SIGNATURE", Signature.parse),
     PayloadType.NONCE: ("NONCE", Nonce.parse),
     PayloadType.NOTIFICATION: ("NOTIFICATION", Notification.parse),
     PayloadType.DELETE: ("DELETE", Delete.parse),

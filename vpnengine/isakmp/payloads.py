@@ -84,6 +84,60 @@ class Hash(_Octets):
 
 
 @dataclass(frozen=True)
+class Signature(_Octets):
+    """Signature payload (RFC 2408 section 3.12)."""
+
+    kind: ClassVar[int] = PayloadType.SIGNATURE
+
+    @classmethod
+    def parse(cls, reader: Reader) -> Signature:
+        """:raises DecodeError: if it is empty."""
+        if not reader.left:
+            raise reader.fail("the signature is empty")
+        return cls(reader.rest())
+
+
+@dataclass(frozen=True)
+class _Encoded:
+    """One octet that names an encoding, then data in it."""
+
+    encoding: int
+    data: bytes
+    kind: ClassVar[int]
+
+    def body(self) -> bytes:
+        """The octets after the generic header."""
+        return bytes([self.encoding]) + self.data
+
+
+@dataclass(frozen=True)
+class CertificateData(_Encoded):
+    """Certificate payload (RFC 2408 section 3.9); ``encoding`` is a ``CertEncoding`` or unknown."""
+
+    kind: ClassVar[int] = PayloadType.CERT
+
+    @classmethod
+    def parse(cls, reader: Reader) -> CertificateData:
+        """:raises DecodeError: if it has no encoding or no data."""
+        encoding = reader.u8("certificate encoding")
+        if not reader.left:
+            raise reader.fail("the certificate is empty")
+        return cls(encoding, reader.rest())
+
+
+@dataclass(frozen=True)
+class CertificateRequest(_Encoded):
+    """Certificate request payload (RFC 2408 section 3.10): the DER name of a CA, or nothing if any CA will do."""
+
+    kind: ClassVar[int] = PayloadType.CERT_REQUEST
+
+    @classmethod
+    def parse(cls, reader: Reader) -> CertificateRequest:
+        """:raises DecodeError: if it has no encoding."""
+        return cls(reader.u8("certificate encoding"), reader.rest())
+
+
+@dataclass(frozen=True)
 class Nonce(_Octets):
     """Nonce payload, 8 to 256 octets (RFC 2409 section 5)."""
 
