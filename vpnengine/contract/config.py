@@ -35,6 +35,10 @@ class PeerConfig(Model):
 
     ``id`` is stable over renames. ``local_address`` None means the address that
     the routing table chooses. ``psk`` is the pre-shared secret in UTF-8.
+
+    ``nat_traversal`` “rfc” and “drafts” announce only RFC 3947 or only its drafts 02 and 03, for peers that
+    are confused by both. ``fragmentation`` “force” also fragments for a peer that has not announced it;
+    ``fragment_size`` is the largest IP packet in octets, 1280 by default and 576 if forced.
     """
 
     id: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
@@ -51,7 +55,9 @@ class PeerConfig(Model):
     start: StartMode = StartMode.TRAFFIC
     dpd: DpdPolicy = DpdPolicy()
     retransmit: RetransmitPolicy = RetransmitPolicy()
-    nat_traversal: Literal["auto", "force", "off"] = "auto"
+    nat_traversal: Literal["auto", "force", "rfc", "drafts", "off"] = "auto"
+    fragmentation: Literal["auto", "force", "off"] = "auto"
+    fragment_size: Annotated[int, Field(ge=296, le=1500)] | None = None
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -11,7 +11,9 @@ from vpnengine.contract.config import Listen
 from vpnengine.contract.events import EventBody, Severity, Side
 from vpnengine.contract.status import LastFailure
 from vpnengine.esp.sa import Address, Selector
+from vpnengine.ikev1 import fragmentation
 from vpnengine.ikev1.faults import Fault
+from vpnengine.ikev1.fragmentation import Reassembly
 from vpnengine.ikev1.interface import Effect, Transmit
 from vpnengine.ikev1.model import IsakmpSa, Pair, Peer
 from vpnengine.ikev1.timers import TimerQueue
@@ -61,6 +63,7 @@ class Core:
         self.sas: dict[bytes, IsakmpSa] = {}
         self.pairs: dict[int, tuple[Peer, Pair]] = {}
         self.counters: Counter[str] = Counter()
+        self.fragments = Reassembly()
         self.trace: deque[TraceRecord] = deque(maxlen=TRACE_LENGTH)
         self._quiet: dict[tuple[str, str], float] = {}
 
@@ -93,14 +96,22 @@ class Core:
 
     def send(self, sa: IsakmpSa, datagram: bytes, what: str) -> Transmit:
         """Queue a message of an ISAKMP SA."""
-        transmit = Transmit(datagram, sa.local, sa.remote)
-        self.transmits.append(transmit)
-        self.note("sent", what, len(datagram), sa.remote)
+        most = fragmentation.limit(sa.peer.config, sa.peer_has_fragmentation, sa.remote.host)
+        pieces = fragmentation.split(datagram, most, sa.fragment_id + 1 & 0xFFFF, sa.exchange)
+        if len(pieces) > 1:
+            sa.fragment_id += 1
+            self.counters["fragmented"] += 1
+        transmit = Transmit(datagram, sa.local, sa.remote, tuple(pieces))
+        self._queue(transmit)
+        self.note("sent", what, len(datagram), sa.remote, f"{len(pieces)} fragments" if len(pieces) > 1 else "")
         return transmit
+
+    def _queue(self, transmit: Transmit) -> None:
+        self.transmits += [Transmit(piece, transmit.local, transmit.remote) for piece in transmit.pieces]
 
     def resend(self, transmit: Transmit, what: str) -> None:
         """Queue a message once more."""
-        self.transmits.append(transmit)
+        self._queue(transmit)
         self.counters["retransmitted"] += 1
         self.note("resent", what, len(transmit.payload), transmit.remote)
 

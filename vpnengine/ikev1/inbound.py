@@ -21,9 +21,10 @@ from vpnengine.ikev1 import (
 )
 from vpnengine.ikev1.core import Core
 from vpnengine.ikev1.faults import Fault
+from vpnengine.ikev1.fragmentation import MAX_AGE_S, Rejected
 from vpnengine.ikev1.model import IsakmpSa, Peer, QuickExchange
 from vpnengine.ikev1.states import Phase1, Quick, Role, Row, UnexpectedMessage, main_mode_row, quick_mode_row
-from vpnengine.isakmp.constants import HEADER_LENGTH, Exchange
+from vpnengine.isakmp.constants import HEADER_LENGTH, Exchange, PayloadType
 from vpnengine.isakmp.errors import DecodeError
 from vpnengine.isakmp.message import Header, Payloads, parse_payloads
 
@@ -66,6 +67,37 @@ def receive(core: Core, data: bytes, local: Address, remote: Address) -> None:
         _no_header(core, data, remote, error)
         return
     core.note("received", _name(datagram.header), len(data), remote)
+    if datagram.header.next_payload == PayloadType.FRAGMENT:
+        _fragment(core, datagram)
+    else:
+        _message(core, datagram)
+
+
+def _fragment(core: Core, datagram: Datagram) -> None:
+    """A piece of a message: who has an SA, or an address that is configured, may leave some here."""
+    header, remote = datagram.header, datagram.remote
+    sa = _find(core, datagram)
+    peer = sa.peer if sa is not None else core.by_host.get(remote.host)
+    if peer is None or peer.config.fragmentation == "off":
+        reason = "fragment of a stranger" if peer is None else "fragmentation is off"
+        core.drop(reason, _name(header), len(datagram.data), remote)
+        return
+    try:
+        whole = core.fragments.add(header, datagram.data, remote, core.now)
+    except Rejected as error:
+        core.drop(error.reason, error.detail or _name(header), len(datagram.data), remote)
+        peer.fragment_drops[error.reason] += 1
+        return
+    if whole is None:
+        due = core.now + MAX_AGE_S
+        core.timers.set("fragments", due, "fragments expire", lambda: core.fragments.expire(core.now))
+    else:
+        datagram = Datagram(whole, Header.parse(whole), datagram.local, remote)
+        core.note("received", f"{_name(datagram.header)} from fragments", len(whole), remote)
+        _message(core, datagram)
+
+
+def _message(core: Core, datagram: Datagram) -> None:
     sa = _find(core, datagram)
     if sa is None:
         _stranger(core, datagram)
@@ -76,7 +108,7 @@ def receive(core: Core, data: bytes, local: Address, remote: Address) -> None:
     elif datagram.header.exchange == Exchange.INFORMATIONAL:
         _informational(core, sa, datagram)
     else:
-        core.drop("unsupported exchange", _name(datagram.header), len(data), remote)
+        core.drop("unsupported exchange", _name(datagram.header), len(datagram.data), datagram.remote)
 
 
 def _name(header: Header) -> str:

@@ -15,11 +15,15 @@ from vpnengine.esp.sa import Address, IpsecSaPair, Selector
 
 @dataclass(frozen=True)
 class Transmit:
-    """One ISAKMP message to send; the shell puts the non-ESP marker before it on the NAT-T port."""
+    """One ISAKMP message to send; the shell puts the non-ESP marker before it on the NAT-T port.
+
+    ``pieces`` are the fragments that stand for ``payload`` when it is queued; the shell only sees the pieces.
+    """
 
     payload: bytes
     local: Address
     remote: Address
+    pieces: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True)

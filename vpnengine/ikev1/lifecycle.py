@@ -14,6 +14,7 @@ HALF_OPEN_S = 30.0
 LINGER_S = 10.0
 MIN_RETRY_S = 4.0
 MAX_BACKOFF_S = 60.0
+UNFRAGMENTED = 1400  # a larger ISAKMP message becomes IP fragments on common paths
 
 
 def is_first_contact(peer: Peer) -> bool:
@@ -120,7 +121,7 @@ def half_open_over(core: Core, sa: IsakmpSa) -> None:
     """A peer has begun phase 1 and not finished it."""
     if sa.state is Phase1.MM4_SENT and not sa.suspect_psk:
         core.counters["phase 1 failed"] += 1
-        core.emit("ike.phase1.timeout", sa=sa, evidence={"waited": f"state {sa.state}"}, cookies=sa.name)
+        core.emit("ike.phase1.timeout", sa=sa, evidence=_waited(core, sa), cookies=sa.name)
     forget(core, sa)
 
 
@@ -138,7 +139,7 @@ def forget(core: Core, sa: IsakmpSa) -> None:
 
 def phase1_timeout(core: Core, sa: IsakmpSa) -> None:
     """The last message of the initiator was not answered in time."""
-    evidence = {"waited": f"state {sa.state}"}
+    evidence = _waited(core, sa)
     if sa.state is Phase1.MM5_SENT:
         hint = (
             "The peer stopped answering when it had to check the pre-shared secret: most probably the two secrets "
@@ -156,6 +157,22 @@ def phase1_timeout(core: Core, sa: IsakmpSa) -> None:
     else:
         fault = PathFault("ike.phase1.timeout", evidence=evidence, cookies=sa.name)
     fail_with(core, sa, fault)
+
+
+def _waited(core: Core, sa: IsakmpSa) -> dict[str, str]:
+    """Evidence of a phase 1 without an answer: where it stood, and what is known of messages too large for the path."""
+    evidence = {"waited": f"state {sa.state}"}
+    waiting = core.fragments.waiting(sa.remote.host)
+    if waiting:
+        evidence["fragments"] = waiting
+    if sa.peer.fragment_drops:
+        drops = sa.peer.fragment_drops.most_common(3)
+        evidence["fragments dropped"] = ", ".join(f"{reason}: {count}" for reason, count in drops)
+        sa.peer.fragment_drops.clear()
+    size = len(sa.reply.payload) if sa.reply else 0
+    if sa.reply and len(sa.reply.pieces) < 2 and size > UNFRAGMENTED:
+        evidence["message"] = f"{size} octets, sent in one piece; the path may drop IP fragments (field Fragmentation)"
+    return evidence
 
 
 def fail_with(core: Core, sa: IsakmpSa, fault: Fault) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from vpnengine.esp.sa import Address
-from vpnengine.ikev1 import authentication, lifecycle, natt, phase1, retransmit
+from vpnengine.ikev1 import authentication, lifecycle, phase1, retransmit, vendors
 from vpnengine.ikev1.core import Core
 from vpnengine.ikev1.model import IsakmpSa, Peer
 from vpnengine.ikev1.states import Phase1, Role
@@ -15,7 +15,7 @@ from vpnengine.isakmp.payloads import Notification
 def initiate(core: Core, peer: Peer, local_host: str, remote_host: str) -> IsakmpSa:
     """Send message 1: HDR, SA, vendor ids."""
     sa, offer = phase1.begin(core, peer, c.Exchange.MAIN, Phase1.MM1_SENT, local_host, remote_host)
-    phase1.send_clear(core, sa, [offer, *natt.our_vendor_ids(peer.config.nat_traversal)], "main 1")
+    phase1.send_clear(core, sa, [offer, *vendors.ours(sa)], "main 1")
     phase1.repeat(core, sa)
     return sa
 
@@ -31,7 +31,7 @@ def respond(
     sa = IsakmpSa(peer, Role.RESPONDER, Phase1.MM2_SENT, *cookies, local, remote, core.now)
     choice = phase1.begin_responding(core, sa, datagram, payloads)
     if choice is not None:
-        phase1.send_clear(core, sa, [choice.payload, *natt.our_vendor_ids(peer.config.nat_traversal)], "main 2")
+        phase1.send_clear(core, sa, [choice.payload, *vendors.ours(sa)], "main 2")
 
 
 def main_2(core: Core, sa: IsakmpSa, header: Header, payloads: Payloads) -> None:
@@ -46,7 +46,7 @@ def main_2(core: Core, sa: IsakmpSa, header: Header, payloads: Payloads) -> None
 def main_3(core: Core, sa: IsakmpSa, header: Header, payloads: Payloads) -> None:
     """As responder: KE, Ni and NAT-D have come, so the address is real. Answer likewise and derive the keys."""
     phase1.take_key_exchange(sa, payloads)
-    phase1.note_vendors(core, sa, payloads)
+    vendors.note(core, sa, payloads)
     phase1.require_natt(core, sa)
     authentication.requested(core, sa, payloads)
     phase1.make_key_exchange(core, sa)
@@ -58,7 +58,7 @@ def main_3(core: Core, sa: IsakmpSa, header: Header, payloads: Payloads) -> None
 def main_4(core: Core, sa: IsakmpSa, header: Header, payloads: Payloads) -> None:
     """As initiator: the keys follow; float to port 4500 if needed, and prove ourselves."""
     phase1.take_key_exchange(sa, payloads)
-    phase1.note_vendors(core, sa, payloads)
+    vendors.note(core, sa, payloads)
     authentication.requested(core, sa, payloads)
     phase1.derive(sa)
     phase1.detect_nat(core, sa, payloads)

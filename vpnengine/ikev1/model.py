@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from collections import Counter
 from dataclasses import dataclass, field
 
 from vpnengine.contract.algorithms import DhGroup
@@ -14,7 +15,7 @@ from vpnengine.crypto.secret import Secret
 from vpnengine.esp.sa import Address, IpsecSaPair, Selector
 from vpnengine.ikev1.interface import Transmit
 from vpnengine.ikev1.keys import Phase1Keys
-from vpnengine.ikev1.natt import NO_NAT, Nat
+from vpnengine.ikev1.natt import NO_NAT, Nat, Version
 from vpnengine.ikev1.states import Phase1, Quick, Role
 from vpnengine.isakmp.constants import AUTH_PSK, Exchange
 
@@ -85,8 +86,10 @@ class IsakmpSa:
     keys: Phase1Keys | None = None
     iv: bytes = b""
     nat: Nat = NO_NAT
-    peer_has_natt: bool = False
+    natt: Version | None = None
     peer_has_dpd: bool = False
+    peer_has_fragmentation: bool = False
+    fragment_id: int = 0
     vendors: list[str] = field(default_factory=list)
     local_identity: str = ""
     remote_identity: str = ""
@@ -138,6 +141,7 @@ class Peer:
     wanted: dict[Selector, float] = field(default_factory=dict)
     cooling: dict[Selector, float] = field(default_factory=dict)
     failures: int = 0
+    fragment_drops: Counter[str] = field(default_factory=Counter)
     last_failure: LastFailure | None = None
     last_failure_at: float = 0.0
 

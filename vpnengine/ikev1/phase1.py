@@ -5,7 +5,17 @@ from __future__ import annotations
 from vpnengine.contract.events import Side
 from vpnengine.crypto.dh import InvalidPublicValue, KeyExchange
 from vpnengine.esp.sa import Address
-from vpnengine.ikev1 import authentication, channel, informational, keys, lifecycle, natt, proposals, retransmit
+from vpnengine.ikev1 import (
+    authentication,
+    channel,
+    informational,
+    keys,
+    lifecycle,
+    natt,
+    proposals,
+    retransmit,
+    vendors,
+)
 from vpnengine.ikev1.core import Core
 from vpnengine.ikev1.faults import LocalConfigFault, PeerFault
 from vpnengine.ikev1.model import IsakmpSa, Peer
@@ -13,7 +23,7 @@ from vpnengine.ikev1.states import Phase1, Role
 from vpnengine.isakmp import constants as c
 from vpnengine.isakmp.errors import DecodeError
 from vpnengine.isakmp.message import Header, Payloads, build_payloads
-from vpnengine.isakmp.payloads import KeyExchangeData, NatD, Nonce, Notification, Payload, VendorId
+from vpnengine.isakmp.payloads import KeyExchangeData, NatD, Nonce, Notification, Payload
 from vpnengine.isakmp.sa_payload import SecurityAssociation
 
 NONCE_LENGTH = 32
@@ -54,7 +64,7 @@ def begin_responding(core: Core, sa: IsakmpSa, datagram: bytes, payloads: Payloa
     core.emit("ike.phase1.begin", sa=sa, mode=MODES[sa.exchange])
     sa.received, sa.sa_body = datagram, payloads.body_of(SecurityAssociation)
     agree(sa, choice)
-    note_vendors(core, sa, payloads)
+    vendors.note(core, sa, payloads)
     core.add_sa(sa)
     core.counters["phase 1 started"] += 1
     due = core.now + lifecycle.HALF_OPEN_S
@@ -106,29 +116,16 @@ def take_choice(core: Core, sa: IsakmpSa, header: Header, payloads: Payloads) ->
         raise PeerFault("ike.phase1.bad_choice", evidence=evidence)
     core.set_responder_cookie(sa, header.responder_cookie)
     agree(sa, choice)
-    note_vendors(core, sa, payloads)
+    vendors.note(core, sa, payloads)
     require_natt(core, sa)
 
 
 # Capabilities
 
 
-def note_vendors(core: Core, sa: IsakmpSa, payloads: Payloads) -> None:
-    """Note what the peer says it can do."""
-    for vendor in payloads.all(VendorId):
-        if vendor.data.startswith(natt.RFC_3947):
-            sa.peer_has_natt = sa.peer.config.nat_traversal != "off"
-        if vendor.data.startswith(natt.DPD_PREFIX):
-            sa.peer_has_dpd = True
-        name = natt.vendor_name(vendor)
-        if name and name not in sa.vendors:
-            sa.vendors.append(name)
-            core.emit("ike.vendor", sa=sa, name=name)
-
-
 def require_natt(core: Core, sa: IsakmpSa) -> None:
     """:raises PeerFault: if the data path needs UDP and the peer has not announced NAT traversal."""
-    if not core.raw_esp and not sa.peer_has_natt:
+    if not core.raw_esp and sa.natt is None:
         raise PeerFault("ike.natt.unsupported")
 
 
@@ -188,24 +185,24 @@ def derive(sa: IsakmpSa) -> None:
 
 
 def _forces_udp(core: Core, sa: IsakmpSa) -> bool:
-    return sa.peer_has_natt and (not core.raw_esp or sa.peer.config.nat_traversal == "force")
+    return sa.natt is not None and (not core.raw_esp or sa.peer.config.nat_traversal == "force")
 
 
 def nat_payloads(core: Core, sa: IsakmpSa) -> list[NatD]:
     """Our NAT-D payloads, if the peer knows them."""
-    if not sa.peer_has_natt or sa.proposal is None:
+    if sa.natt is None or sa.proposal is None:
         return []
     fake = core.rng if _forces_udp(core, sa) else None
-    return natt.build_nat_d(sa.proposal.hash, sa.cookies, sa.local, sa.remote, fake)
+    return natt.build_nat_d(sa.proposal.hash, sa.cookies, sa.local, sa.remote, fake, sa.natt.nat_d)
 
 
 def detect_nat(core: Core, sa: IsakmpSa, payloads: Payloads) -> None:
     """Compare the peer's NAT-D payloads with what we see, and say what follows."""
-    if not sa.peer_has_natt or sa.proposal is None:
+    if sa.natt is None or sa.proposal is None:
         return
-    found = payloads.all(NatD)
+    found = [payload for payload in payloads.all(NatD) if payload.kind == sa.natt.nat_d]
     sa.nat = natt.detect(sa.proposal.hash, sa.cookies, sa.local, sa.remote, found, _forces_udp(core, sa))
-    core.emit("ike.natt.version", sa=sa, version="RFC 3947")
+    core.emit("ike.natt.version", sa=sa, version=sa.natt.name)
     if sa.nat.local or sa.nat.remote:
         who = ("ME " if sa.nat.local else "") + ("PEER" if sa.nat.remote else "")
         core.emit("ike.natt.detected", sa=sa, who=who.strip())

@@ -9,7 +9,7 @@ from vpnengine.contract.events import Side
 from vpnengine.crypto.dh import InvalidPublicValue, KeyExchange
 from vpnengine.crypto.secret import Secret
 from vpnengine.esp.sa import EspTransform, IpsecSaPair, Selector
-from vpnengine.ikev1 import channel, informational, keys, negotiate, pairs, proposals, retransmit
+from vpnengine.ikev1 import channel, informational, keys, natt, negotiate, pairs, proposals, retransmit
 from vpnengine.ikev1.core import Core
 from vpnengine.ikev1.faults import Fault, LocalConfigFault, PeerFault
 from vpnengine.ikev1.identities import address_identity, describe_network, identity_network, network_identity
@@ -30,7 +30,7 @@ MIN_PAUSE_S, MAX_PAUSE_S = 0.03, 0.25
 
 def mode_of(sa: IsakmpSa) -> c.Encapsulation:
     """Tunnel mode, in UDP if phase 1 found a NAT (RFC 3947 section 5.1)."""
-    return c.Encapsulation.UDP_TUNNEL if sa.nat.encapsulate else c.Encapsulation.TUNNEL
+    return natt.encapsulation(sa.natt, sa.nat.encapsulate, transport=False)
 
 
 def initiate(core: Core, sa: IsakmpSa, selector: Selector) -> None:

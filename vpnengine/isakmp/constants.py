@@ -33,7 +33,7 @@ class Flag(IntFlag):
 
 
 class PayloadType(IntEnum):
-    """Payload types (RFC 2408 section 3.1, RFC 3947 section 3.2)."""
+    """Payload types (RFC 2408 section 3.1, RFC 3947 section 3.2); those above 127 are of drafts and vendors."""
 
     NONE = 0
     SA = 1
@@ -52,6 +52,9 @@ class PayloadType(IntEnum):
     ATTRIBUTES = 14
     NAT_D = 20
     NAT_OA = 21
+    NAT_D_DRAFT = 130
+    NAT_OA_DRAFT = 131
+    FRAGMENT = 132
 
 
 class CertEncoding(IntEnum):
@@ -158,6 +161,8 @@ class Encapsulation(IntEnum):
     TRANSPORT = 2
     UDP_TUNNEL = 3
     UDP_TRANSPORT = 4
+    UDP_TUNNEL_DRAFT = 61443
+    UDP_TRANSPORT_DRAFT = 61444
 
 
 KEY_IKE = 1  # transform identifier KEY_IKE, RFC 2407 section 4.4.2

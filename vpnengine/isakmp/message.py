@@ -13,10 +13,12 @@ from vpnengine.isakmp.payloads import (
     CertificateData,
     CertificateRequest,
     Delete,
+    Fragment,
     Hash,
     Identification,
     KeyExchangeData,
     NatD,
+    NatOa,
     Nonce,
     Notification,
     Opaque,
@@ -44,6 +46,10 @@ _PARSERS: dict[int, tuple[str, Callable[[Reader], Payload]]] = {
     PayloadType.DELETE: ("DELETE", Delete.parse),
     PayloadType.VENDOR_ID: ("VENDOR-ID", VendorId.parse),
     PayloadType.NAT_D: ("NAT-D", NatD.parse),
+    PayloadType.NAT_OA: ("NAT-OA", NatOa.parse),
+    PayloadType.NAT_D_DRAFT: ("NAT-D", NatD.parse_draft),
+    PayloadType.NAT_OA_DRAFT: ("NAT-OA", NatOa.parse_draft),
+    PayloadType.FRAGMENT: ("FRAGMENT", Fragment.parse),
 }
 
 

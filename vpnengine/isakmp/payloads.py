@@ -6,11 +6,12 @@ builds it again with ``body()``.
 
 from __future__ import annotations
 
+import ipaddress
 import struct
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
-from vpnengine.isakmp.constants import DOI_IPSEC, PayloadType
+from vpnengine.isakmp.constants import DOI_IPSEC, IdType, PayloadType
 from vpnengine.isakmp.reader import Reader
 
 MAX_SPIS = 256
@@ -164,17 +165,81 @@ class VendorId(_Octets):
 
 
 @dataclass(frozen=True)
-class NatD(_Octets):
-    """NAT-D payload: a hash of an address and port (RFC 3947 section 3.2)."""
+class NatD:
+    """NAT-D payload: a hash of an address and port (RFC 3947 section 3.2). ``kind`` tells RFC and drafts apart."""
 
-    kind: ClassVar[int] = PayloadType.NAT_D
+    data: bytes
+    kind: int = PayloadType.NAT_D
 
     @classmethod
-    def parse(cls, reader: Reader) -> NatD:
+    def parse(cls, reader: Reader, kind: int = PayloadType.NAT_D) -> NatD:
         """:raises DecodeError: if it is empty."""
         if not reader.left:
             raise reader.fail("the hash is empty")
-        return cls(reader.rest())
+        return cls(reader.rest(), kind)
+
+    @classmethod
+    def parse_draft(cls, reader: Reader) -> NatD:
+        """The same under the number of the drafts."""
+        return cls.parse(reader, PayloadType.NAT_D_DRAFT)
+
+    def body(self) -> bytes:
+        """The octets after the generic header."""
+        return self.data
+
+
+@dataclass(frozen=True)
+class NatOa:
+    """NAT-OA payload: an original address, numeric, as text (RFC 3947 section 5.2)."""
+
+    host: str
+    kind: int = PayloadType.NAT_OA
+
+    @classmethod
+    def parse(cls, reader: Reader, kind: int = PayloadType.NAT_OA) -> NatOa:
+        """:raises DecodeError: if it is no IPv4 or IPv6 address."""
+        number = reader.u8("ID type")
+        reader.take(3, "reserved")
+        size = {IdType.IPV4_ADDR: 4, IdType.IPV6_ADDR: 16}.get(IdType(number)) if number in (1, 5) else None
+        if size is None or reader.left != size:
+            raise reader.fail(f"ID type {number} with {reader.left} octets is no address")
+        return cls(str(ipaddress.ip_address(reader.rest())), kind)
+
+    @classmethod
+    def parse_draft(cls, reader: Reader) -> NatOa:
+        """The same under the number of the drafts."""
+        return cls.parse(reader, PayloadType.NAT_OA_DRAFT)
+
+    def body(self) -> bytes:
+        """The octets after the generic header."""
+        address = ipaddress.ip_address(self.host)
+        kind = IdType.IPV4_ADDR if address.version == 4 else IdType.IPV6_ADDR
+        return bytes((kind, 0, 0, 0)) + address.packed
+
+
+@dataclass(frozen=True)
+class Fragment:
+    """A piece of an ISAKMP message, as Cisco and others send it; ``number`` counts from 1."""
+
+    id: int
+    number: int
+    last: bool
+    data: bytes
+    kind: ClassVar[int] = PayloadType.FRAGMENT
+
+    @classmethod
+    def parse(cls, reader: Reader) -> Fragment:
+        """:raises DecodeError: if it has no data, or the number 0."""
+        ident, number, flags = reader.u16("fragment ID"), reader.u8("fragment number"), reader.u8("flags")
+        if not number:
+            raise reader.fail("fragments are numbered from 1")
+        if not reader.left:
+            raise reader.fail("a fragment without data")
+        return cls(ident, number, bool(flags & 1), reader.rest())
+
+    def body(self) -> bytes:
+        """The octets after the generic header."""
+        return struct.pack("!HBB", self.id, self.number, self.last) + self.data
 
 
 @dataclass(frozen=True)
