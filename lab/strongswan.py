@@ -31,9 +31,9 @@ charon {{
   filelog {{ log {{ path = {directory}/charon.log
     default = 1
     ike = {level}
-    cfg = 2
+    cfg = {cfg}
     enc = {enc}
-    flush_line = yes }} }}
+    flush_line = {flush} }} }}
   plugins {{ vici {{ socket = unix://{directory}/vici }} }}
 }}
 """
@@ -110,13 +110,27 @@ class StrongSwan:
     """One charon in one namespace, with a private /run."""
 
     def __init__(
-        self, namespace: Namespace, directory: Path, connection: Connection, *, log_keys: bool = False
+        self,
+        namespace: Namespace,
+        directory: Path,
+        connection: Connection,
+        *,
+        log_keys: bool = False,
+        quiet: bool = False,
     ) -> None:
         self.namespace = namespace
         self.directory = directory
         self.connection = connection
         self._log_keys = log_keys
+        self._quiet = quiet
         self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        """The process id of charon."""
+        if self._process is None:
+            raise LabError("charon does not run")
+        return self._process.pid
 
     def start(self) -> None:
         """Start charon and load the connection.
@@ -127,7 +141,11 @@ class StrongSwan:
             raise LabError("strongSwan is not installed (packages strongswan-charon and strongswan-swanctl)")
         self.directory.mkdir(parents=True, exist_ok=True)
         (self.directory / "vici").unlink(missing_ok=True)
-        levels = {"level": 4, "enc": 4} if self._log_keys else {"level": 2, "enc": 1}
+        levels: dict[str, object] = {"level": 2, "enc": 1, "cfg": 2, "flush": "yes"}
+        if self._log_keys:
+            levels |= {"level": 4, "enc": 4}
+        elif self._quiet:
+            levels = {"level": 1, "enc": 1, "cfg": 1, "flush": "no"}
         conf = _STRONGSWAN_CONF.format(plugins=PLUGINS, directory=self.directory, **levels)
         (self.directory / "strongswan.conf").write_text(conf)
         script = "mount -t tmpfs none /run; exec " + CHARON

@@ -10,8 +10,8 @@ from appliance.bench.stack import BenchError
 from appliance.cli.main import fail
 from lab.net import LabError
 
-HELP = "Measure: push (Save to the first packet) or live (engine event to browser)."
-KINDS = ("push", "live")
+HELP = "Measure: push (Save to the first packet), live (engine event to browser), ike (negotiations a second)."
+KINDS = ("push", "live", "ike")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -19,6 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("kind", choices=KINDS)
     parser.add_argument("--json", action="store_true", help="print JSON for machines")
     parser.add_argument("--runs", type=int, default=20, help="push: how many saves")
+    parser.add_argument("--count", type=int, default=200, help="ike: negotiations of each pairing and round")
     parser.add_argument("--watchers", type=int, default=100, help="live: how many browsers")
     parser.add_argument("--seconds", type=int, default=20, help="live: how long")
     parser.add_argument("--rate", type=int, default=50, help="live: events a second")

@@ -38,6 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     initiate = verb("initiate", "Bring a peer up.")
     initiate.add_argument("peer")
     initiate.add_argument("--selector", metavar="LOCAL,REMOTE", help="one pair of subnets only")
+    initiate.add_argument("--wait", type=float, default=0, metavar="S", help="wait up to S seconds for the outcome")
     verb("terminate", "Delete a peer's SAs, telling the peer.").add_argument("peer")
     rekey = verb("rekey", "Replace the SAs of a peer now.")
     rekey.add_argument("peer")
@@ -58,7 +59,7 @@ def run(options: argparse.Namespace) -> int:
     if options.verb == "explain":
         return _explain(options)
     try:
-        with ControlClient(options.control or state().control) as client:
+        with ControlClient(options.control or state().control, 10 + getattr(options, "wait", 0)) as client:
             return _ask(client, options)
     except (EngineUnavailable, OSError) as error:
         return fail(str(error))
@@ -77,7 +78,7 @@ def _ask(client: ControlClient, options: argparse.Namespace) -> int:
         text = sys.stdin.read() if options.file == "-" else Path(options.file).read_text()
         result = client.request("apply", config=json.loads(text))
     elif options.verb == "initiate":
-        result = client.request("initiate", peer=options.peer, selector=options.selector)
+        return _initiate(client, options)
     elif options.verb == "rekey":
         result = client.request("rekey", peer=options.peer, phase=options.phase)
     elif options.verb == "terminate":
@@ -91,6 +92,23 @@ def _ask(client: ControlClient, options: argparse.Namespace) -> int:
     else:
         _print_tree(result)
     return 0
+
+
+def _initiate(client: ControlClient, options: argparse.Namespace) -> int:
+    """Exit code 1 if the tunnel was waited for and is not up."""
+    result = client.request("initiate", peer=options.peer, selector=options.selector, wait_s=options.wait)
+    if options.json:
+        print(json.dumps(result))
+    elif not options.wait:
+        print(f"{options.peer} is being brought up; ./culvert ctl events --follow shows how")
+    elif result["state"] == "up":
+        print(f"{options.peer} is up")
+    elif result["state"] == "failed":
+        failure = result["failure"]
+        print(f"{failure['text']}\n{failure['side']}: {failure['hint']}", file=sys.stderr)
+    else:
+        print(f"{options.peer} is not up after {options.wait:g} s; ./culvert ctl events shows why", file=sys.stderr)
+    return int(bool(options.wait) and result["state"] != "up")
 
 
 def _events(client: ControlClient, options: argparse.Namespace) -> int:

@@ -226,3 +226,16 @@ def test_garbage_changes_nothing(rig: Callable[..., Rig]) -> None:
     topology.gateway.run("python3", "-c", program, timeout=60)
     assert topology.lan.ping(FAR_HOST, count=3).lost == 0
     assert engine.status()["sas"][0]["spi_in"] == before
+
+
+def test_initiate_waits_for_the_outcome(rig: Callable[..., Rig]) -> None:
+    topology, engine = rig(start="responder")
+    up = engine.ctl("initiate", "Gateway", "--wait", "10")
+    assert '"state": "up"' in up.stdout
+    assert topology.lan.ping(FAR_HOST, count=2).lost == 0
+    engine.ctl("terminate", "Gateway")
+    assert topology.strongswan is not None
+    topology.strongswan.connection = topology.connection(esp_proposals="aes128-sha1")
+    topology.strongswan.load()
+    refused = engine.ctl("initiate", "Gateway", "--wait", "10", check=False)
+    assert refused.returncode == 1 and '"state": "failed"' in refused.stdout and "Phase 2" in refused.stdout

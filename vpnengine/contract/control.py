@@ -41,11 +41,17 @@ class GetStatus(_Request):
 
 
 class Initiate(_Request):
-    """Bring up one peer (by id or name): all its selectors, or one as "local,remote"."""
+    """Bring up one peer (by id or name): all its selectors, or one as "local,remote".
+
+    With ``wait_s`` the answer comes when the outcome is known, or after that many seconds:
+    ``{"peer", "state": "up" | "failed" | "waiting", "failure": {"code", "text", "side", "hint", "evidence"}}``.
+    Without it the answer is ``{"peer"}`` at once.
+    """
 
     op: Literal["initiate"]
     peer: str
     selector: str | None = None
+    wait_s: Annotated[float, Field(ge=0, le=300)] = 0
 
 
 class Terminate(_Request):

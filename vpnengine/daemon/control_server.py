@@ -29,6 +29,8 @@ from vpnengine.contract.control import (
 )
 from vpnengine.contract.problems import Problem, Refused, problems_of
 from vpnengine.daemon.service import Engine
+from vpnengine.daemon.waiting import Wait
+from vpnengine.esp.sa import Selector
 from vpnengine.ikev1.interface import InitiatePeer, RekeyPeer, TerminatePeer
 from vpnengine.ikev1.model import make_peer
 
@@ -93,6 +95,8 @@ class ControlServer:
                 await _write(writer, request)
             elif isinstance(request, GetEvents):
                 await self._events(request, writer)
+            elif isinstance(request, Initiate):
+                await _write(writer, await self._initiate(request))
             else:
                 await _write(writer, self._answer(request))
 
@@ -101,7 +105,6 @@ class ControlServer:
             Apply: self._apply,
             GetStatus: lambda _: self._engine.status().model_dump(mode="json"),
             GetStats: lambda _: self._engine.stats(),
-            Initiate: self._initiate,
             Terminate: self._terminate,
             Rekey: self._rekey,
         }
@@ -115,19 +118,36 @@ class ControlServer:
         difference = self._engine.apply(config)
         return {"revision": config.revision, **difference.as_dict()}
 
-    def _initiate(self, request: Initiate) -> dict[str, Any]:
+    async def _initiate(self, request: Initiate) -> Answer:
+        try:
+            peer_id, selector = self._wanted(request)
+        except Refused as refused:
+            return _refusal(request.id, refused.problems)
+        result: dict[str, Any] = {"peer": peer_id}
+        if selector is not None:
+            result["selector"] = request.selector
+        selectors = [selector] if selector is not None else self._selectors(peer_id)
+        wait = Wait(self._engine, peer_id, selectors)
+        with wait.watching():
+            self._engine.command(InitiatePeer(peer_id, selector))
+            if request.wait_s:
+                result |= await wait.outcome(request.wait_s)
+        return Answer(id=request.id, ok=True, result=result)
+
+    def _wanted(self, request: Initiate) -> tuple[str, Selector | None]:
+        """:raises Refused: if there is no such peer, or it has no such selector."""
         peer_id = self._engine.find_peer(request.peer)
         if request.selector is None:
-            self._engine.command(InitiatePeer(peer_id))
-            return {"peer": peer_id}
-        config = next(p for p in self._engine.config.peers if p.id == peer_id)
+            return peer_id, None
         wanted = request.selector.replace(" ", "").replace("=", ",")
-        found = next((s for s in make_peer(config).selectors if f"{s.local},{s.remote}" == wanted), None)
+        found = next((s for s in self._selectors(peer_id) if f"{s.local},{s.remote}" == wanted), None)
         if found is None:
             message = f"“{request.selector}” is no selector of this peer; write it like 10.1.0.0/24,10.2.0.0/24"
             raise Refused([Problem(field="selector", rule="unknown_selector", message=message)])
-        self._engine.command(InitiatePeer(peer_id, found))
-        return {"peer": peer_id, "selector": wanted}
+        return peer_id, found
+
+    def _selectors(self, peer_id: str) -> tuple[Selector, ...]:
+        return make_peer(next(p for p in self._engine.config.peers if p.id == peer_id)).selectors
 
     def _terminate(self, request: Terminate) -> dict[str, Any]:
         peer_id = self._engine.find_peer(request.peer)

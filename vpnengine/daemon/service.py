@@ -11,7 +11,7 @@ import logging
 import socket
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from vpnengine.contract.catalogue import CATALOGUE
@@ -316,6 +316,10 @@ class Engine:
             "events": self.journal.last,
             "journal_write_errors": self.journal.write_errors,
         }
+
+    def is_up(self, peer_id: str, selectors: Collection[Selector]) -> bool:
+        """True if each of these selectors of a peer has an SA pair that both ends have agreed on."""
+        return self._endpoint.is_up(peer_id, selectors)
 
     def find_peer(self, name: str) -> str:
         """The id of a peer given by id or by name.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from vpnengine.contract.catalogue import CATALOGUE
 from vpnengine.contract.config import Listen
@@ -23,8 +24,7 @@ QUIET_S = 60.0
 MAX_QUIET = 4_096
 
 
-@dataclass(frozen=True)
-class TraceRecord:
+class TraceRecord(NamedTuple):
     """One decision about one message: ``sent``, ``resent``, ``received`` or ``dropped`` with its reason."""
 
     at: float

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from vpnengine.contract.events import EventBody
 from vpnengine.contract.status import PeerStatus
-from vpnengine.esp.sa import Address
+from vpnengine.esp.sa import Address, Selector
 from vpnengine.ikev1 import configure, dpd, inbound, lifecycle, negotiate, pairs, status
 from vpnengine.ikev1.core import Core, TraceRecord
 from vpnengine.ikev1.interface import (
@@ -28,6 +28,7 @@ from vpnengine.ikev1.interface import (
     Unresolved,
 )
 from vpnengine.ikev1.model import Peer
+from vpnengine.ikev1.states import Role
 
 
 class IkeEndpoint:
@@ -85,6 +86,16 @@ class IkeEndpoint:
         """
         self._core.now = now
         return tuple(status.peer_status(self._core, peer) for peer in self._core.peers.values())
+
+    def is_up(self, peer_id: str, selectors: Collection[Selector]) -> bool:
+        """True if each of these selectors of a peer has an SA pair that both ends have agreed on.
+
+        The initiator's is agreed when it is installed, a moment before anything is sent on it.
+        """
+        peer = self._core.peers.get(peer_id)
+        agreed = [p for p in peer.pairs if p.confirmed or p.role is Role.INITIATOR] if peer else []
+        live = {pair.params.selector for pair in agreed}
+        return all(selector in live for selector in selectors)
 
     def command(self, command: Command, now: float) -> None:
         """Carry out a command.

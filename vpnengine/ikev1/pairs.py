@@ -18,47 +18,35 @@ MIN_RETRY_S = 4.0
 
 
 def install(core: Core, peer: Peer, pair: Pair) -> None:
-    """Install a pair. A pair that the peer has not confirmed yet only receives."""
-    known = pair.params.spi_in in core.pairs
+    """Install a pair that the peer has not confirmed yet: it only receives."""
     core.pairs[pair.params.spi_in] = (peer, pair)
-    if not known:
-        peer.pairs.append(pair)
-    core.effects.append(InstallSa(pair.params, outbound=pair.confirmed))
-    if pair.confirmed:
-        _announce(core, peer, pair)
+    peer.pairs.append(pair)
+    core.effects.append(InstallSa(pair.params, outbound=False))
+
+
+def agreed(core: Core, peer: Peer, pair: Pair) -> None:
+    """Both ends have agreed on a pair: say so, and let its life begin."""
+    params = pair.params
+    core.counters["phase 2 established"] += 1
+    for source, destination, spi in (
+        (params.remote, params.local, params.spi_in),
+        (params.local, params.remote, params.spi_out),
+    ):
+        core.emit("ike.phase2.established", peer=peer, pair=pair, source=source, destination=destination, spi=spi)
+    _arm(core, peer, pair)
 
 
 def confirm(core: Core, spi_in: int) -> None:
-    """The peer is ready to receive on this pair: traffic moves to it."""
+    """The peer is ready to receive on this pair: traffic moves to it, and older pairs go."""
     held = core.pairs.get(spi_in)
-    if held is not None and not held[1].confirmed:
-        held[1].confirmed = True
-        install(core, *held)
-
-
-def _announce(core: Core, peer: Peer, pair: Pair) -> None:
-    params = pair.params
-    core.counters["phase 2 established"] += 1
-    core.emit(
-        "ike.phase2.established",
-        peer=peer,
-        pair=pair,
-        source=params.remote,
-        destination=params.local,
-        spi=params.spi_in,
-    )
-    core.emit(
-        "ike.phase2.established",
-        peer=peer,
-        pair=pair,
-        source=params.local,
-        destination=params.remote,
-        spi=params.spi_out,
-    )
+    if held is None or held[1].confirmed:
+        return
+    peer, pair = held
+    pair.confirmed = True
+    core.effects.append(InstallSa(pair.params, outbound=True))
     for older in peer.pairs:
-        if older is not pair and older.params.selector == params.selector and not older.replaced:
+        if older is not pair and older.params.selector == pair.params.selector and not older.replaced:
             _replace(core, peer, older, by=pair.role)
-    _arm(core, peer, pair)
 
 
 def shorten(core: Core, peer: Peer, pair: Pair, life: float) -> None:

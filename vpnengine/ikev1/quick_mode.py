@@ -157,12 +157,13 @@ def quick_2(core: Core, sa: IsakmpSa, exchange: QuickExchange, payloads: Payload
         raise DecodeError(0, "KE", "is missing although the proposal asks for PFS")
     shared = _shared(exchange, public.data) if policy.pfs_group and public else None
     retransmit.cancel(core, (sa.cookies, exchange.message_id))
-    _install(core, sa, exchange, choice, shared)
+    pair = _install(core, sa, exchange, choice, shared)
     nonces = (exchange.nonce_i, exchange.nonce_r)
     digest = Hash(keys.quick_hash_3(proposal.hash, phase1, exchange.message_id, nonces))
     first, body = build_payloads([digest])
     datagram, exchange.iv = channel.seal(sa, c.Exchange.QUICK, exchange.message_id, first, body, exchange.iv)
     exchange.reply = core.send(sa, datagram, "quick 3")
+    pairs.agreed(core, sa.peer, pair)
     _send_later(core, exchange)
     sa.peer.wanted.pop(exchange.selector, None)
     _finished(core, sa, exchange, payloads)
@@ -187,6 +188,8 @@ def quick_3(core: Core, sa: IsakmpSa, exchange: QuickExchange, payloads: Payload
         raise DecodeError(0, "HASH", "HASH(3) does not verify")
     retransmit.cancel(core, (sa.cookies, exchange.message_id))
     exchange.reply = None
+    if exchange.spi_in in core.pairs:
+        pairs.agreed(core, *core.pairs[exchange.spi_in])
     pairs.confirm(core, exchange.spi_in)
     sa.peer.wanted.pop(exchange.selector, None)
     _finished(core, sa, exchange, payloads)
@@ -325,7 +328,7 @@ def _install(
     exchange: QuickExchange,
     choice: proposals.Phase2Choice,
     shared: Secret | None,
-) -> None:
+) -> Pair:
     """Install the pair for receiving; sending begins when the peer is ready for it."""
     phase1, proposal = channel.agreed(sa)
     policy = sa.peer.config.phase2
@@ -347,3 +350,4 @@ def _install(
     pair = Pair(params, exchange.role, core.now, core.now + life, policy.pfs_group)
     exchange.key_exchange = None
     pairs.install(core, sa.peer, pair)
+    return pair
