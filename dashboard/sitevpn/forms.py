@@ -12,7 +12,7 @@ from django.core.exceptions import ValidationError
 from dashboard.sitevpn.models import LocalSubnet, Peer
 from dashboard.sitevpn.presets import BY_KEY, CUSTOM, PRESETS
 from vpnengine.contract.algorithms import DhGroup, EspEncryption, EspIntegrity, IkeEncryption, IkeHash
-from vpnengine.contract.config import MIN_PSK_LENGTH
+from vpnengine.contract.authentication import MIN_PSK_LENGTH
 from vpnengine.contract.problems import Problem
 
 MAX_SUBNETS = 256

@@ -81,8 +81,9 @@ class Network:
         self.now = 1000.0
         self.random = random.Random(seed)
         rng = self.random.randbytes
-        self.left = Node(LEFT, IkeEndpoint(rng, raw_esp))
-        self.right = Node(RIGHT, IkeEndpoint(rng, raw_esp))
+        self.wall = 1_800_000_000.0  # the wall clock at virtual time 0
+        self.left = Node(LEFT, IkeEndpoint(rng, raw_esp, lambda: self.wall + self.now))
+        self.right = Node(RIGHT, IkeEndpoint(rng, raw_esp, lambda: self.wall + self.now))
         self.flying: list[tuple[float, int, Node, Transmit]] = []
         self.sent: list[tuple[str, Transmit]] = []
         self.fate: Callable[[int, str, Transmit], list[float]] = lambda number, source, transmit: [0.01]

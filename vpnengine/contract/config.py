@@ -11,15 +11,23 @@ import re
 from enum import StrEnum
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, IPvAnyAddress, SecretStr, ValidationError, model_validator
+from pydantic import BaseModel, Field, IPvAnyAddress, SecretStr, ValidationError, model_validator
 
+from vpnengine.contract.authentication import (
+    Authentication,
+    Certificates,
+    RevocationLists,
+    check_own_certificate,
+    check_provable,
+    check_psk,
+    check_trust,
+)
 from vpnengine.contract.identity import Identity
 from vpnengine.contract.policies import DpdPolicy, Phase1Policy, Phase2Policy, RetransmitPolicy
 from vpnengine.contract.problems import Problem, Refused, problems_of
 from vpnengine.contract.types import Host, Model, Subnet
 
 SCHEMA_VERSION: Literal[1] = 1
-MIN_PSK_LENGTH = 8
 
 
 class StartMode(StrEnum):
@@ -39,6 +47,13 @@ class PeerConfig(Model):
     ``nat_traversal`` “rfc” and “drafts” announce only RFC 3947 or only its drafts 02 and 03, for peers that
     are confused by both. ``fragmentation`` “force” also fragments for a peer that has not announced it;
     ``fragment_size`` is the largest IP packet in octets, 1280 by default and 576 if forced.
+
+    With ``authentication`` "rsa" or "ecdsa" both ends prove themselves with a signature.
+    ``certificate`` is PEM: this side's own first, then the CAs between it and a root.
+    ``private_key`` belongs to it, without a passphrase. ``trusted_cas`` are the CAs that may
+    issue the peer's certificate, or that certificate itself; ``crl`` what those CAs revoked.
+    The certificate has to prove ``remote_identity``; without one, the address or host name
+    in ``remote``. Without ``local_identity`` this side is called what its certificate says.
     """
 
     id: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
@@ -47,7 +62,12 @@ class PeerConfig(Model):
     local_address: IPvAnyAddress | None = None
     local_identity: Identity | None = None
     remote_identity: Identity | None = None
-    psk: SecretStr
+    authentication: Authentication = "psk"
+    psk: SecretStr | None = None
+    certificate: Certificates | None = None
+    private_key: SecretStr | None = None
+    trusted_cas: Annotated[tuple[Certificates, ...], Field(max_length=64)] = ()
+    crl: RevocationLists | None = None
     phase1: Phase1Policy = Phase1Policy()
     phase2: Phase2Policy = Phase2Policy()
     local_subnets: Annotated[tuple[Subnet, ...], Field(min_length=1, max_length=256)]
@@ -61,11 +81,13 @@ class PeerConfig(Model):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        secret = self.psk.get_secret_value()
-        if not secret:
-            raise ValueError("psk: the pre-shared secret is empty; enter the one that the other gateway has")
-        if len(secret) < MIN_PSK_LENGTH:
-            raise ValueError(f"psk: the pre-shared secret is shorter than {MIN_PSK_LENGTH} characters")
+        if self.authentication == "psk":
+            check_psk(self.psk)
+        else:
+            check_own_certificate(self.authentication, self.certificate, self.private_key)
+            check_trust(self.authentication, self.trusted_cas)
+            check_provable("local_identity", self.local_identity)
+            check_provable("remote_identity", self.remote_identity)
         _check_overlaps("local_subnets", self.local_subnets)
         _check_overlaps("remote_subnets", self.remote_subnets)
         for mine in self.local_subnets:
@@ -158,6 +180,19 @@ def _with_prefix(problem: Problem) -> Problem:
 def config_for_wire(config: EngineConfig) -> dict[str, Any]:
     """The document with its secrets in clear, for the control socket and nothing else."""
     document = config.model_dump(mode="json")
-    for row, peer in zip(document["peers"], config.peers, strict=True):
-        row["psk"] = peer.psk.get_secret_value()
+    _reveal(config, document)
     return document
+
+
+def _reveal(model: BaseModel, document: dict[str, Any]) -> None:
+    """Put every secret of ``model``, however deep, into its place in ``document``."""
+    for name in type(model).model_fields:
+        value = getattr(model, name)
+        if isinstance(value, SecretStr):
+            document[name] = value.get_secret_value()
+        elif isinstance(value, BaseModel):
+            _reveal(value, document[name])
+        elif isinstance(value, tuple):
+            for part, row in zip(value, document[name], strict=True):
+                if isinstance(part, BaseModel):
+                    _reveal(part, row)

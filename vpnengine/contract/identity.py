@@ -8,6 +8,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
+from vpnengine.contract.names import split_dn
 from vpnengine.contract.types import Model, host
 
 
@@ -19,13 +20,17 @@ class IdentityType(StrEnum):
     FQDN = "fqdn"
     USER_FQDN = "user-fqdn"
     KEY_ID = "key-id"
+    DN = "dn"
+
+
+MAX_LENGTH = 255
 
 
 class Identity(Model):
-    """How one end names itself in phase 1."""
+    """How one end names itself in phase 1; a distinguished name is written like ``C=DE, O=Example, CN=gw``."""
 
     type: IdentityType
-    value: Annotated[str, Field(min_length=1, max_length=255)]
+    value: Annotated[str, Field(min_length=1, max_length=2_048)]
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -39,6 +44,10 @@ class Identity(Model):
             raise ValueError(f"“{self.value}” is not of the form user@example.com")
         if self.type is IdentityType.FQDN:
             host(self.value)
+        if self.type is IdentityType.DN:
+            split_dn(self.value)
+        elif len(self.value) > MAX_LENGTH:
+            raise ValueError(f"an identity has at most {MAX_LENGTH} characters")
         return self
 
     def __str__(self) -> str:

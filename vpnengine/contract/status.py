@@ -38,7 +38,11 @@ class SaStatus(_Model):
 
 
 class Phase1Status(_Model):
-    """The ISAKMP SA that is used for new exchanges with a peer."""
+    """The ISAKMP SA that is used for new exchanges with a peer.
+
+    ``remote_certificate`` is the subject of the peer's certificate, ``remote_certificate_until``
+    its last second, since 1970.
+    """
 
     state: Phase1State
     age_s: float | None = None
@@ -53,6 +57,9 @@ class Phase1Status(_Model):
     remote: str | None = None
     local_identity: str | None = None
     remote_identity: str | None = None
+    authentication: str | None = None
+    remote_certificate: str | None = None
+    remote_certificate_until: float | None = None
     nat: Literal["none", "local", "remote", "both"] | None = None
     dpd: bool | None = None
     rekey_in_s: float | None = None

@@ -26,6 +26,7 @@ from vpnengine.daemon.resolver import resolve
 from vpnengine.dataplane import udp
 from vpnengine.dataplane.base import DataPlane, DataPlaneError, Policy, SaCounters
 from vpnengine.esp.sa import Address, Selector
+from vpnengine.ikev1.credentials import credential_problems
 from vpnengine.ikev1.endpoint import IkeEndpoint
 from vpnengine.ikev1.interface import (
     Acquire,
@@ -68,7 +69,7 @@ class Engine:
         self._first = config
         self._dataplane = dataplane
         self._bind = bind
-        self._endpoint = IkeEndpoint(system_random, dataplane.capabilities.raw_esp)
+        self._endpoint = IkeEndpoint(system_random, dataplane.capabilities.raw_esp, time.time)
         self._sockets: dict[tuple[int, int], socket.socket] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -264,7 +265,7 @@ class Engine:
     def apply(self, config: EngineConfig) -> Difference:
         """Make a validated configuration effective. An unchanged tunnel is not touched.
 
-        :raises Refused: if it needs a restart, or a peer is this host itself.
+        :raises Refused: if it needs a restart, a peer is this host itself, or a certificate cannot be used.
         """
         self._check(config)
         difference = compare(self.config, config)
@@ -279,7 +280,7 @@ class Engine:
         return difference
 
     def _check(self, config: EngineConfig) -> None:
-        problems = own_address_problems(config)
+        problems = own_address_problems(config) + credential_problems(config)
         for name in ("listen", "dataplane"):
             if getattr(config, name) != getattr(self.config, name):
                 message = "cannot change while the engine runs; restart the engine with the new value"

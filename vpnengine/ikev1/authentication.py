@@ -9,13 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from vpnengine.contract.algorithms import IkeHash
 from vpnengine.crypto.secret import Secret
+from vpnengine.crypto.signatures import KeyKind
 from vpnengine.ikev1 import channel, keys
 from vpnengine.ikev1.core import Core
 from vpnengine.ikev1.faults import LocalConfigFault
-from vpnengine.ikev1.identities import build_identity, describe_identity, same_identity
+from vpnengine.ikev1.identities import describe_identity, same_identity
 from vpnengine.ikev1.model import IsakmpSa, Peer
 from vpnengine.ikev1.proofs import HashProof, Proof
+from vpnengine.ikev1.signature_proof import SignatureProof
 from vpnengine.ikev1.states import Role
 from vpnengine.isakmp import constants as c
 from vpnengine.isakmp.errors import DecodeError
@@ -30,13 +33,14 @@ class Method:
     """One value of the authentication method attribute (RFC 2409 appendix A).
 
     ``skeyid`` makes SKEYID from the SA and g^xy; ``initiator`` and ``responder`` are the proofs
-    that those ends give.
+    that those ends give. ``hash`` takes the place of the negotiated one in HASH_I and HASH_R.
     """
 
     number: int
     skeyid: Callable[[IsakmpSa, Secret], Secret]
     initiator: Proof
     responder: Proof
+    hash: IkeHash | None = None
 
     def proof_of(self, role: Role) -> Proof:
         """The proof that this end gives."""
@@ -46,15 +50,39 @@ class Method:
 def psk_skeyid(sa: IsakmpSa, shared: Secret) -> Secret:
     """SKEYID of pre-shared key authentication."""
     assert sa.proposal is not None  # noqa: S101 - the state tables see to it
+    assert sa.peer.psk is not None  # noqa: S101 - acceptable() sees to it
     return keys.skeyid_psk(sa.proposal.hash, sa.peer.psk, (sa.nonce_i, sa.nonce_r))
 
 
-METHODS: dict[int, Method] = {m.number: m for m in (Method(c.AUTH_PSK, psk_skeyid, HashProof(), HashProof()),)}
+def signature_skeyid(sa: IsakmpSa, shared: Secret) -> Secret:
+    """SKEYID of authentication with signatures: no secret but g^xy is in it."""
+    assert sa.proposal is not None  # noqa: S101 - the state tables see to it
+    return keys.skeyid_signature(sa.proposal.hash, shared, (sa.nonce_i, sa.nonce_r))
+
+
+def _signatures(number: int, kind: KeyKind) -> Method:
+    proof = SignatureProof(kind)
+    return Method(number, signature_skeyid, proof, proof, kind.hash)
+
+
+SIGNATURES = {
+    KeyKind.RSA: c.AUTH_RSA,
+    KeyKind.ECDSA_256: c.AUTH_ECDSA_256,
+    KeyKind.ECDSA_384: c.AUTH_ECDSA_384,
+    KeyKind.ECDSA_521: c.AUTH_ECDSA_521,
+}
+METHODS: dict[int, Method] = {
+    m.number: m
+    for m in (
+        Method(c.AUTH_PSK, psk_skeyid, HashProof(), HashProof()),
+        *(_signatures(number, kind) for kind, number in SIGNATURES.items()),
+    )
+}
 
 
 def acceptable(peer: Peer, role: Role) -> tuple[int, ...]:
     """The methods that are offered to a peer if we are the initiator, or accepted from it if we are the responder."""
-    return (c.AUTH_PSK,)
+    return (c.AUTH_PSK,) if peer.credentials is None else (SIGNATURES[peer.credentials.key.kind],)
 
 
 def method(sa: IsakmpSa) -> Method:
@@ -87,14 +115,14 @@ def prove(core: Core, sa: IsakmpSa) -> list[Payload]:
 
     :raises Fault: if this end cannot prove itself.
     """
-    identity = build_identity(sa.peer.config.local_identity, sa.local.host)
+    identity = method(sa).proof_of(sa.role).identity(sa)
     sa.local_identity = describe_identity(identity)
     digest = auth_hash(sa, sa.role, identity.body())
     return [identity, *method(sa).proof_of(sa.role).prove(core, sa, identity, digest)]
 
 
 def verify(core: Core, sa: IsakmpSa, payloads: Payloads) -> None:
-    """Check the other end's proof first, then its identity.
+    """Check the other end's proof first, then its identity. A certificate is judged with its names in the proof.
 
     :raises DecodeError: if a payload is missing or doubled.
     :raises Fault: if the proof is wrong, or it proves somebody else.
@@ -111,7 +139,7 @@ def check_identity(sa: IsakmpSa, identity: Identification) -> None:
         raise DecodeError(0, "ID", f"protocol {identity.protocol}, port {identity.port} in phase 1")
     sa.remote_identity = describe_identity(identity)
     expected = sa.peer.config.remote_identity
-    if expected is None or same_identity(identity, expected):
+    if expected is None or sa.peer_certificates or same_identity(identity, expected):
         return
     wanted = f"{expected.type} {expected.value}"
     raise LocalConfigFault(
@@ -125,9 +153,9 @@ def check_identity(sa: IsakmpSa, identity: Identification) -> None:
 
 
 def auth_hash(sa: IsakmpSa, proves: Role, id_body: bytes) -> bytes:
-    """HASH_I or HASH_R of the end that proves itself (RFC 2409 section 5)."""
+    """HASH_I or HASH_R of the end that proves itself (RFC 2409 section 5, RFC 4754 section 4)."""
     phase1, proposal = channel.agreed(sa)
     publics, cookies = (sa.public_i, sa.public_r), sa.initiator_cookie + sa.responder_cookie
     if proves is Role.RESPONDER:
         publics, cookies = (sa.public_r, sa.public_i), sa.responder_cookie + sa.initiator_cookie
-    return keys.auth_hash(proposal.hash, phase1, publics, cookies, sa.sa_body + id_body)
+    return keys.auth_hash(method(sa).hash or proposal.hash, phase1, publics, cookies, sa.sa_body + id_body)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from vpnengine.contract.config import EngineConfig, PeerConfig, StartMode
-from vpnengine.ikev1 import informational, lifecycle, negotiate, pairs
+from vpnengine.ikev1 import informational, lifecycle, negotiate, pairs, signature_proof
 from vpnengine.ikev1.core import Core
 from vpnengine.ikev1.model import Peer, make_peer
 
-_PHASE1_FIELDS = ("remote", "local_address", "local_identity", "remote_identity", "psk", "phase1", "nat_traversal")
+_PHASE1_FIELDS = (
+    *("remote", "local_address", "local_identity", "remote_identity", "phase1", "nat_traversal"),
+    *("authentication", "psk", "certificate", "private_key", "trusted_cas"),
+)
 _PHASE2_FIELDS = ("phase2",)
 
 
@@ -56,6 +59,16 @@ def _begin(core: Core, peer: Peer) -> None:
         negotiate.want_all(core, peer)
 
 
+def _check_again(core: Core, peer: Peer) -> None:
+    """A new revocation list counts at once: a peer whose certificate it names is cut off."""
+    for sa in [sa for sa in peer.sas if sa.peer_certificates]:
+        fault = signature_proof.still_valid(core, sa)
+        if fault is not None:
+            core.emit_fault(fault, sa=sa)
+            lifecycle.terminate(core, peer)
+            return
+
+
 def _change(core: Core, peer: Peer, config: PeerConfig) -> None:
     """Tear down only what the change touches."""
     changed = {name for name in type(config).model_fields if getattr(config, name) != getattr(peer.config, name)}
@@ -67,7 +80,9 @@ def _change(core: Core, peer: Peer, config: PeerConfig) -> None:
         core.peers[peer.id] = fresh
         _begin(core, fresh)
         return
-    peer.config, peer.selectors = config, fresh.selectors
+    peer.config, peer.selectors, peer.credentials = config, fresh.selectors, fresh.credentials
+    if "crl" in changed:
+        _check_again(core, peer)
     gone = [p for p in peer.pairs if p.params.selector not in peer.selectors or changed & set(_PHASE2_FIELDS)]
     sa = peer.current()
     if sa is not None:

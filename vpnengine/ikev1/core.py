@@ -49,9 +49,10 @@ class _Subject:
 class Core:
     """The state that the exchanges work on. ``now`` is set by the endpoint before each call."""
 
-    def __init__(self, rng: Callable[[int], bytes], raw_esp: bool) -> None:
+    def __init__(self, rng: Callable[[int], bytes], raw_esp: bool, wall_clock: Callable[[], float]) -> None:
         self.rng = rng
         self.raw_esp = raw_esp
+        self.wall_clock = wall_clock
         self.now = 0.0
         self.listen = Listen()
         self.timers = TimerQueue()

@@ -36,11 +36,14 @@ class IkeEndpoint:
 
     ``rng`` gives unpredictable octets. ``raw_esp`` tells whether the data path can carry
     ESP without UDP; if not, UDP encapsulation is forced on every tunnel. Time is monotonic
-    seconds, given with each call.
+    seconds, given with each call. ``wall_clock`` gives seconds since 1970, for the dates in
+    certificates alone; by default it is 1970, when no certificate is valid yet.
     """
 
-    def __init__(self, rng: Callable[[int], bytes], raw_esp: bool) -> None:
-        self._core = Core(rng, raw_esp)
+    def __init__(
+        self, rng: Callable[[int], bytes], raw_esp: bool, wall_clock: Callable[[], float] = lambda: 0.0
+    ) -> None:
+        self._core = Core(rng, raw_esp, wall_clock)
 
     def receive(self, datagram: bytes, local: Address, remote: Address, now: float) -> None:
         """Take one ISAKMP message, without the non-ESP marker. No content makes it raise."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 
 from vpnengine.contract.identity import Identity, IdentityType
+from vpnengine.crypto.names import DistinguishedName
 from vpnengine.esp.sa import Network
 from vpnengine.isakmp.constants import IdType
 from vpnengine.isakmp.payloads import Identification
@@ -30,6 +31,8 @@ def build_identity(identity: Identity | None, local_host: str) -> Identification
     """Our ID payload; without a configured identity it is our address."""
     if identity is None:
         return address_identity(local_host)
+    if identity.type is IdentityType.DN:
+        return name_identity(DistinguishedName.from_text(identity.value))
     if identity.type in _TEXT_TYPES:
         return Identification(_TEXT_TYPES[identity.type], 0, 0, identity.value.encode())
     return address_identity(identity.value)
@@ -42,6 +45,21 @@ def address_identity(host: str) -> Identification:
     return Identification(kind, 0, 0, address.packed)
 
 
+def name_identity(name: DistinguishedName) -> Identification:
+    """A distinguished name as ID_DER_ASN1_DN."""
+    return Identification(IdType.DER_ASN1_DN, 0, 0, name.der)
+
+
+def identity_name(payload: Identification) -> DistinguishedName | None:
+    """The distinguished name that an identity holds; None if it is none."""
+    if payload.type != IdType.DER_ASN1_DN:
+        return None
+    try:
+        return DistinguishedName.from_der(payload.data)
+    except ValueError:
+        return None
+
+
 def describe_identity(payload: Identification) -> str:
     """The identity as text with its type, such as ``fqdn gw.example.com``."""
     name = (
@@ -50,12 +68,17 @@ def describe_identity(payload: Identification) -> str:
     size = _ADDRESS_TYPES.get(IdType(payload.type)) if payload.type in _NAMES else None
     if size is not None and len(payload.data) == size:
         return f"{name} {ipaddress.ip_address(payload.data)}"
+    if distinguished := identity_name(payload):
+        return f"{name} {distinguished}"
     text = payload.data.decode("utf-8", "replace")
     return f"{name} {text if text.isprintable() else payload.data.hex()}"
 
 
 def same_identity(payload: Identification, expected: Identity) -> bool:
     """True if the peer is who we expect: type and value are equal; names ignore case."""
+    if expected.type is IdentityType.DN:
+        distinguished = identity_name(payload)
+        return distinguished is not None and distinguished.is_written(expected.value)
     wanted = build_identity(expected, "0.0.0.0")
     if payload.type != wanted.type:
         return False

@@ -21,6 +21,15 @@ from vpnengine.isakmp.reader import Reader
 from vpnengine.isakmp.sa_payload import Transform
 
 _QUIET_NOTIFIES = {c.Notify.REPLAY_STATUS, c.Notify.CONNECTED}
+_NOT_CONVINCED = {
+    c.Notify.INVALID_CERT_ENCODING,
+    c.Notify.INVALID_CERTIFICATE,
+    c.Notify.CERT_TYPE_UNSUPPORTED,
+    c.Notify.INVALID_CERT_AUTHORITY,
+    c.Notify.AUTHENTICATION_FAILED,
+    c.Notify.INVALID_SIGNATURE,
+    c.Notify.CERTIFICATE_UNAVAILABLE,
+}
 
 
 def send(core: Core, sa: IsakmpSa, payload: Payload, what: str) -> None:
@@ -95,9 +104,15 @@ def _undecipherable(core: Core, sa: IsakmpSa, error: DecodeError) -> None:
 
 
 def suspect_psk(core: Core, sa: IsakmpSa, status: int, seen: str) -> None:
-    """Say once per negotiation that the two secrets most probably differ."""
+    """Say once per negotiation that the two secrets most probably differ.
+
+    Where signatures prove who is who, no secret is in the keys: the message is just malformed.
+    """
     sa.suspect_psk = True
     side_number = 0 if sa.role is Role.INITIATOR else 1
+    if sa.method in c.SIGNATURE_METHODS:
+        core.emit("ike.phase1.malformed", sa=sa, evidence={"seen": seen}, side_number=side_number, status=status)
+        return
     hint = (
         "The pre-shared secrets of the two sides most probably differ. Enter the same value in the field Pre-shared "
         "secret on both gateways, without a space or line break at its ends."
@@ -131,12 +146,18 @@ def _notified(core: Core, sa: IsakmpSa, notification: Notification) -> None:
     }
     if number in handlers:
         handlers[number]()
-    elif sa.state is not Phase1.ESTABLISHED and number < c.Notify.CONNECTED:
+    elif number < c.Notify.CONNECTED and (sa.state is not Phase1.ESTABLISHED or _refuses_us(core, sa, number)):
         lifecycle.refused_identity(core, sa, c.notify_name(number))
     elif number < c.Notify.CONNECTED:
         quick_mode.refused(core, sa, notification)
     elif number not in _QUIET_NOTIFIES:
         core.emit("ike.notify", sa=sa, notify=c.notify_name(number))
+
+
+def _refuses_us(core: Core, sa: IsakmpSa, number: int) -> bool:
+    """True if the initiator says that our last message of phase 1, which we count as its end, has not convinced it."""
+    fresh = sa.established is not None and core.now - sa.established < lifecycle.HALF_OPEN_S
+    return fresh and sa.role is Role.RESPONDER and number in _NOT_CONVINCED and not sa.quick
 
 
 def responder_lifetime(core: Core, sa: IsakmpSa, spi_in: int, notification: Notification) -> None:

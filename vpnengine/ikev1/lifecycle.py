@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from vpnengine.contract.config import StartMode
-from vpnengine.ikev1 import dpd, informational, natt, negotiate, pairs
+from vpnengine.ikev1 import dpd, informational, natt, negotiate, pairs, signature_proof
 from vpnengine.ikev1.core import Core
 from vpnengine.ikev1.faults import Fault, MismatchFault, PathFault, PeerFault
 from vpnengine.ikev1.interface import Transmit
 from vpnengine.ikev1.model import IsakmpSa, Peer
 from vpnengine.ikev1.states import Phase1, Role
+from vpnengine.isakmp.constants import SIGNATURE_METHODS
 
 HALF_OPEN_S = 30.0
 LINGER_S = 10.0
@@ -140,13 +141,15 @@ def forget(core: Core, sa: IsakmpSa) -> None:
 def phase1_timeout(core: Core, sa: IsakmpSa) -> None:
     """The last message of the initiator was not answered in time."""
     evidence = _waited(core, sa)
-    if sa.state is Phase1.MM5_SENT:
+    if sa.state is Phase1.MM5_SENT and sa.method in SIGNATURE_METHODS:
+        fault: Fault = _unanswered_certificate(sa, evidence)
+    elif sa.state is Phase1.MM5_SENT:
         hint = (
             "The peer stopped answering when it had to check the pre-shared secret: most probably the two secrets "
             "differ. Enter the same value in the field Pre-shared secret on both gateways. If they are equal, UDP port "
             "4500 may be blocked on the path."
         )
-        fault: Fault = MismatchFault("ike.phase1.timeout", hint=hint, evidence=evidence, cookies=sa.name)
+        fault = MismatchFault("ike.phase1.timeout", hint=hint, evidence=evidence, cookies=sa.name)
     elif sa.refusal:
         hint = (
             f"The peer answered with {sa.refusal}: it does not accept the phase 1 proposals of this side, or does not "
@@ -173,6 +176,20 @@ def _waited(core: Core, sa: IsakmpSa) -> dict[str, str]:
     if sa.reply and len(sa.reply.pieces) < 2 and size > UNFRAGMENTED:
         evidence["message"] = f"{size} octets, sent in one piece; the path may drop IP fragments (field Fragmentation)"
     return evidence
+
+
+def _unanswered_certificate(sa: IsakmpSa, evidence: dict[str, str]) -> Fault:
+    """Message 5 carries certificates: it may be refused in silence, or be too large for the path."""
+    size = len(sa.reply.payload) if sa.reply else 0
+    hint = (
+        f"The peer stopped answering when it had to check this side's certificate. The message has {size} octets: if "
+        "that is more than about 1400 and was sent in one piece, it travels in IP fragments, and a firewall on the "
+        "path may drop those (field Fragmentation). Otherwise UDP port 4500 may be blocked, or the peer refuses the "
+        "certificate in silence; its log says so."
+    )
+    if sa.refusal:
+        evidence["notification"] = sa.refusal
+    return MismatchFault("ike.phase1.timeout", hint=hint, evidence=evidence, cookies=sa.name)
 
 
 def fail_with(core: Core, sa: IsakmpSa, fault: Fault) -> None:
@@ -274,18 +291,24 @@ def deleted_by_peer(core: Core, sa: IsakmpSa) -> None:
 
 
 def refused_identity(core: Core, sa: IsakmpSa, name: str) -> None:
-    """An authentic error while phase 1 is being finished: the secret is right, something else is not."""
+    """An authentic error while phase 1 is being finished: the secret is right, something else is not.
+
+    Where signatures prove who is who, the keys prove nothing, and it is the certificate that is refused.
+    """
+    if sa.method in SIGNATURE_METHODS:
+        fail_with(core, sa, _Refusal("ike.phase1.certificate.refused", *signature_proof.refusal(sa, name), name))
+        return
     hint = (
         f"The peer knows the same pre-shared secret, but refuses this side's identity “{sa.local_identity}” ({name}). "
         "Enter in the field Local identity the one that the peer expects."
     )
     evidence = {"identity sent": sa.local_identity, "answer": name}
-    fail_with(core, sa, _Refusal(hint, evidence, name))
+    fail_with(core, sa, _Refusal("ike.phase1.notify", hint, evidence, name))
 
 
 class _Refusal(PeerFault):
     """The peer's notification, as a fault whose text names it."""
 
-    def __init__(self, hint: str, evidence: dict[str, str], name: str) -> None:
-        super().__init__("ike.phase1.notify", hint=hint, evidence=evidence)
+    def __init__(self, code: str, hint: str, evidence: dict[str, str], name: str) -> None:
+        super().__init__(code, hint=hint, evidence=evidence)
         self.arguments = {"notify": name}

@@ -11,8 +11,11 @@ from vpnengine.contract.config import PeerConfig
 from vpnengine.contract.policies import IkeProposal
 from vpnengine.contract.status import LastFailure
 from vpnengine.crypto.dh import KeyExchange
+from vpnengine.crypto.names import DistinguishedName
 from vpnengine.crypto.secret import Secret
+from vpnengine.crypto.x509 import Certificate
 from vpnengine.esp.sa import Address, IpsecSaPair, Selector
+from vpnengine.ikev1.credentials import Credentials, load_credentials
 from vpnengine.ikev1.interface import Transmit
 from vpnengine.ikev1.keys import Phase1Keys
 from vpnengine.ikev1.natt import NO_NAT, Nat, Version
@@ -63,7 +66,12 @@ class QuickExchange:
 
 @dataclass
 class IsakmpSa:
-    """One ISAKMP SA, from its first message on."""
+    """One ISAKMP SA, from its first message on.
+
+    ``peer_certificates`` is the validated path from the peer's certificate to a trusted one;
+    empty if the peer proved itself otherwise, or has not yet. ``wanted_cas`` are the names of
+    the CAs that it asks a certificate of.
+    """
 
     peer: Peer
     role: Role
@@ -93,6 +101,8 @@ class IsakmpSa:
     vendors: list[str] = field(default_factory=list)
     local_identity: str = ""
     remote_identity: str = ""
+    peer_certificates: tuple[Certificate, ...] = ()
+    wanted_cas: list[DistinguishedName] = field(default_factory=list)
     established: float | None = None
     expires: float | None = None
     received: bytes = b""
@@ -130,7 +140,8 @@ class Peer:
     """One configured peer and everything negotiated with it."""
 
     config: PeerConfig
-    psk: Secret
+    psk: Secret | None
+    credentials: Credentials | None
     selectors: tuple[Selector, ...]
     remote_host: str | None = None
     local_host: str | None = None
@@ -164,11 +175,15 @@ class Peer:
 
 
 def make_peer(config: PeerConfig) -> Peer:
-    """A peer without any SA."""
+    """A peer without any SA.
+
+    :raises Refused: if its certificates or its key cannot be used.
+    """
     selectors = tuple(
         Selector(ipaddress.ip_network(mine), ipaddress.ip_network(theirs))
         for mine in config.local_subnets
         for theirs in config.remote_subnets
         if ipaddress.ip_network(mine).version == ipaddress.ip_network(theirs).version
     )
-    return Peer(config, Secret(config.psk.get_secret_value().encode()), selectors)
+    psk = Secret(config.psk.get_secret_value().encode()) if config.psk else None
+    return Peer(config, psk, load_credentials(config), selectors)

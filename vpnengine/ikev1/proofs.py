@@ -6,6 +6,7 @@ import hmac
 
 from vpnengine.ikev1.core import Core
 from vpnengine.ikev1.faults import PeerFault
+from vpnengine.ikev1.identities import build_identity
 from vpnengine.ikev1.model import IsakmpSa
 from vpnengine.isakmp import constants as c
 from vpnengine.isakmp.message import Payloads
@@ -21,6 +22,10 @@ class Proof:
 
     def requested(self, core: Core, sa: IsakmpSa, payloads: Payloads) -> None:
         """Note what the other end asks of us next to its KE payload."""
+
+    def identity(self, sa: IsakmpSa) -> Identification:
+        """What this end calls itself: the configured identity, else its address."""
+        return build_identity(sa.peer.config.local_identity, sa.local.host)
 
     def prove(self, core: Core, sa: IsakmpSa, identity: Identification, digest: bytes) -> list[Payload]:
         """The payloads that follow our ID payload.

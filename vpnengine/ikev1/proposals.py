@@ -26,7 +26,16 @@ GROUP_NUMBERS = {
 GROUP_NAMES = {1: "modp768", 2: "modp1024", 5: "modp1536", 31: "curve25519"} | {
     number: name.value for name, number in GROUP_NUMBERS.items()
 }
-METHOD_NAMES = {1: "psk", 3: "rsa-signature", 65001: "xauth-psk", 65005: "xauth-rsa"}
+METHOD_NAMES = {
+    1: "psk",
+    3: "rsa-signature",
+    9: "ecdsa-256",
+    10: "ecdsa-384",
+    11: "ecdsa-521",
+    64221: "hybrid-rsa",
+    65001: "xauth-psk",
+    65005: "xauth-rsa",
+}
 ESP_NAMES = {2: "des", 3: "3des", 11: "null", 12: "aes", 13: "aesctr", 18: "aesgcm8", 19: "aesgcm12", 20: "aesgcm16"}
 INTEGRITY_NUMBERS = {EspIntegrity.SHA1: 2, EspIntegrity.SHA256: 5, EspIntegrity.SHA384: 6, EspIntegrity.SHA512: 7}
 INTEGRITY_NAMES = {1: "md5"} | {number: name.value for name, number in INTEGRITY_NUMBERS.items()}

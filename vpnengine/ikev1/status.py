@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from vpnengine.contract.status import PeerStatus, Phase1Status, SaState, SaStatus
+from vpnengine.ikev1 import proposals
 from vpnengine.ikev1.core import Core
 from vpnengine.ikev1.model import IsakmpSa, Pair, Peer
 
@@ -59,6 +60,9 @@ def _established(core: Core, sa: IsakmpSa) -> Phase1Status:
         remote=str(sa.remote),
         local_identity=sa.local_identity,
         remote_identity=sa.remote_identity,
+        authentication=proposals.METHOD_NAMES.get(sa.method),
+        remote_certificate=str(sa.peer_certificates[0].subject) if sa.peer_certificates else None,
+        remote_certificate_until=sa.peer_certificates[0].not_after if sa.peer_certificates else None,
         nat=_nat(sa),
         dpd=sa.peer_has_dpd,
         rekey_in_s=round(rekey - core.now, 3) if rekey is not None else None,

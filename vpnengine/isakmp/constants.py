@@ -166,7 +166,10 @@ class Encapsulation(IntEnum):
 
 
 KEY_IKE = 1  # transform identifier KEY_IKE, RFC 2407 section 4.4.2
-AUTH_PSK = 1  # authentication method, RFC 2409 appendix A
+AUTH_PSK = 1  # authentication methods, RFC 2409 appendix A
+AUTH_RSA = 3
+AUTH_ECDSA_256, AUTH_ECDSA_384, AUTH_ECDSA_521 = 9, 10, 11  # RFC 4754 section 4
+SIGNATURE_METHODS = frozenset((AUTH_RSA, AUTH_ECDSA_256, AUTH_ECDSA_384, AUTH_ECDSA_521))
 LIFE_SECONDS = 1
 LIFE_KILOBYTES = 2
 

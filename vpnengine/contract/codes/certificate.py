@@ -1,0 +1,168 @@
+"""Event codes of authentication with certificates: what was refused, why, and which side has what to mend."""
+
+from __future__ import annotations
+
+from vpnengine.contract.entry import Entry
+from vpnengine.contract.events import Severity, Side
+
+_TEXT = "the peer's certificate is not verified: {problem}."
+_RENEW = "Renew the certificate of the gateway, and check the gateway's clock."
+_CLOCK = "Check this appliance's date and time: the evidence names what it takes for the present time."
+
+ENTRIES = (
+    Entry(
+        "ike.phase1.certificate.accepted",
+        Severity.INFO,
+        1,
+        "the peer proved itself with the certificate of “{subject}”, issued by “{issuer}”.",
+        "The peer's certificate is accepted",
+    ),
+    Entry(
+        "ike.phase1.certificate.expired",
+        Severity.ERROR,
+        1,
+        _TEXT,
+        "The peer's certificate has expired",
+        "The certificate of the peer, or of a CA above it, was valid until a time that has passed.",
+        _CLOCK,
+        _RENEW,
+        Side.PEER,
+    ),
+    Entry(
+        "ike.phase1.certificate.not_yet_valid",
+        Severity.ERROR,
+        1,
+        _TEXT,
+        "The peer's certificate is not valid yet",
+        "The certificate's first day is in the future. Most often the clock of this appliance is wrong.",
+        _CLOCK,
+        "Check the clock of the machine that issued the certificate.",
+        Side.LOCAL,
+    ),
+    Entry(
+        "ike.phase1.certificate.unknown_ca",
+        Severity.ERROR,
+        1,
+        _TEXT,
+        "The peer's certificate comes from an unknown CA",
+        "No way leads from the peer's certificate to a CA that is trusted for this peer: the CA is missing here, or "
+        "the peer does not send the CAs in between.",
+        "Add the issuer that the evidence names to the field Trusted CAs, if you trust it.",
+        "Let the gateway send the intermediate CAs along, or use a certificate of a CA that is trusted here.",
+        Side.LOCAL,
+    ),
+    Entry(
+        "ike.phase1.certificate.revoked",
+        Severity.ERROR,
+        1,
+        _TEXT,
+        "The peer's certificate is revoked",
+        "The CA has withdrawn this certificate: it is on the revocation list.",
+        "Do not accept it. If the list is wrong, put a newer one into the field Revocation list.",
+        "Get a new certificate for the gateway, with a new key.",
+        Side.PEER,
+    ),
+    Entry(
+        "ike.phase1.certificate.crl",
+        Severity.ERROR,
+        1,
+        _TEXT,
+        "The revocation list cannot be used",
+        "A revocation list is configured for this CA, but it is out of date or not signed by the CA. Without a good "
+        "one it cannot be known whether the peer's certificate still holds.",
+        "Put the CA's present list into the field Revocation list, or empty the field.",
+        "Nothing: the list is this side's.",
+        Side.LOCAL,
+    ),
+    Entry(
+        "ike.phase1.certificate.weak",
+        Severity.ERROR,
+        1,
+        _TEXT,
+        "The peer's certificate is too weak",
+        "A key or a signature in the peer's chain does not give enough security: an RSA key under 2048 bits or with "
+        "a bad exponent, or a signature over MD5 or SHA-1.",
+        "Nothing here: what is weak can be forged.",
+        "Issue the gateway a certificate with RSA of 2048 bits or more, or ECDSA, signed with SHA-256 or better.",
+        Side.PEER,
+    ),
+    Entry(
+        "ike.phase1.certificate.invalid",
+        Severity.ERROR,
+        1,
+        _TEXT,
+        "The peer's certificate may not be used here",
+        "The certificate or one above it is broken, is no CA, or is meant for something else.",
+        "Nothing on this side is known to be wrong.",
+        "Issue the gateway a certificate whose key usage allows digitalSignature, from a CA that may issue it.",
+        Side.PEER,
+    ),
+    Entry(
+        "ike.phase1.certificate.name",
+        Severity.ERROR,
+        1,
+        "the peer's certificate is for {got}, not for the expected “{expected}”.",
+        "The peer's certificate has another name",
+        "The certificate is genuine, but it does not say what is expected of this peer.",
+        "Change the field Remote identity to one of the names in the certificate.",
+        "Issue the gateway a certificate with the expected name among its alternative names.",
+        Side.LOCAL,
+    ),
+    Entry(
+        "ike.phase1.certificate.identity",
+        Severity.ERROR,
+        1,
+        "the peer calls itself “{got}”, which its certificate does not say.",
+        "The peer's identity is not in its certificate",
+        "The identity that the peer sends has to be the subject or an alternative name of its certificate.",
+        "Nothing on this side is known to be wrong.",
+        "Set the gateway's local identity to the subject of its certificate, or to one of its alternative names.",
+        Side.PEER,
+    ),
+    Entry(
+        "ike.phase1.certificate.signature",
+        Severity.ERROR,
+        1,
+        "invalid SIG: the peer's signature does not fit its certificate.",
+        "The peer's signature is wrong",
+        "The peer has signed with another key than that of the certificate that it sent, or something has changed "
+        "the negotiation on its way.",
+        "Nothing on this side is known to be wrong.",
+        "Check that the gateway's private key belongs to its certificate.",
+        Side.PEER,
+    ),
+    Entry(
+        "ike.phase1.certificate.missing",
+        Severity.ERROR,
+        1,
+        "no peer's CERT payload found.",
+        "The peer sent no certificate",
+        "The peer has signed, but did not send the certificate that the signature can be checked with.",
+        "Put the peer's own certificate into the field Trusted CAs, if the gateway cannot send it.",
+        "Let the gateway send its certificate (often “send certificate: always”).",
+        Side.PEER,
+    ),
+    Entry(
+        "ike.phase1.certificate.own",
+        Severity.WARNING,
+        1,
+        "this side's certificate will be refused: {problem}.",
+        "This side's certificate is out of its time",
+        "The certificate that this appliance proves itself with has expired, or is not valid yet.",
+        "Put a new certificate into the field Certificate, and check this appliance's date and time.",
+        "Nothing: the certificate is this side's.",
+        Side.LOCAL,
+    ),
+    Entry(
+        "ike.phase1.certificate.refused",
+        Severity.ERROR,
+        1,
+        "notification {notify} received in informational exchange.",
+        "The peer refuses this side's certificate",
+        "The peer could not verify this side's certificate, or expects another identity.",
+        "Compare the fields Certificate and Local identity with what the peer trusts and expects.",
+        "Let the gateway trust the CA of this side's certificate, and expect the identity that it names; its log says "
+        "what it refused.",
+        Side.PEER,
+    ),
+)
