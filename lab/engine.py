@@ -78,6 +78,10 @@ class EngineProcess:
         peers = json.loads(self.ctl("status").stdout)["peers"]
         return dict(peers[0])
 
+    def stats(self) -> dict[str, Any]:
+        """Its counters."""
+        return dict(json.loads(self.ctl("stats").stdout))
+
     def events(self) -> list[dict[str, Any]]:
         """The whole journal."""
         return [json.loads(line) for line in self.ctl("events").stdout.splitlines()]

@@ -89,7 +89,7 @@ class Namespace:
 
     def route(self, destination: str, via: str) -> None:
         """Add a route."""
-        self.run("ip", "route", "add", destination, "via", via)
+        self.run("ip", *(["-6"] if ":" in via else []), "route", "add", destination, "via", via)
 
     def ping(self, target: str, source: str | None = None, count: int = 3, interval: float = 0.2) -> PingResult:
         """Send pings and count the answers. It ends by itself."""

@@ -28,6 +28,7 @@ charon {{
   install_virtual_ip = no
   retransmit_tries = 4
   retransmit_timeout = 1.0
+{options}
   filelog {{ log {{ path = {directory}/charon.log
     default = 1
     ike = {level}
@@ -59,6 +60,7 @@ class Connection:
     reauth_time: str = "0s"
     version: int = 1
     extra_child: dict[str, str] = field(default_factory=dict)
+    extra: dict[str, str] = field(default_factory=dict)
 
     def children(self) -> list[tuple[str, str, str]]:
         """(name, local subnet, remote subnet) of each child: one per pair of subnets."""
@@ -73,6 +75,7 @@ class Connection:
         children = "\n".join(self._child(*child) for child in self.children())
         local_id = f"id = {self.local_id}" if self.local_id else ""
         remote_id = f"id = {self.remote_id}" if self.remote_id else ""
+        extra = "".join(f"\n    {key} = {value}" for key, value in self.extra.items())
         return f"""
 connections {{
   {self.name} {{
@@ -83,7 +86,7 @@ connections {{
     dpd_delay = {self.dpd_delay}
     dpd_timeout = {self.dpd_timeout}
     rekey_time = {self.reauth_time if self.version == 1 and self.reauth_time != "0s" else "4h"}
-    encap = yes
+    encap = yes{extra}
     local {{ auth = psk
       {local_id} }}
     remote {{ auth = psk
@@ -121,6 +124,8 @@ class StrongSwan:
         self.namespace = namespace
         self.directory = directory
         self.connection = connection
+        self.options: dict[str, str] = {}
+        """Further settings of the section ``charon``, read at the next start."""
         self._log_keys = log_keys
         self._quiet = quiet
         self._process: subprocess.Popen[bytes] | None = None
@@ -146,7 +151,8 @@ class StrongSwan:
             levels |= {"level": 4, "enc": 4}
         elif self._quiet:
             levels = {"level": 1, "enc": 1, "cfg": 1, "flush": "no"}
-        conf = _STRONGSWAN_CONF.format(plugins=PLUGINS, directory=self.directory, **levels)
+        options = "\n".join(f"  {key} = {value}" for key, value in self.options.items())
+        conf = _STRONGSWAN_CONF.format(plugins=PLUGINS, directory=self.directory, options=options, **levels)
         (self.directory / "strongswan.conf").write_text(conf)
         script = "mount -t tmpfs none /run; exec " + CHARON
         environment = f"STRONGSWAN_CONF={self.directory}/strongswan.conf"

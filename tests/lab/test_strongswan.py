@@ -2,50 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from lab.engine import EngineProcess
 from lab.net import LabError, parse_ping
-from lab.topology import FAR_HOST, GATEWAY_LAN, LAN_HOST, SITE_LAN, Topology
+from lab.topology import FAR_HOST, GATEWAY_LAN, LAN_HOST, SITE_LAN
+from tests.lab.rig import Rig, eventually
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(180)]
-Rig = tuple[Topology, EngineProcess]
-
-
-@pytest.fixture
-def rig() -> Iterator[Callable[..., Rig]]:
-    """Makes a topology with the gateway's and our configuration changed as asked; removes it at the end."""
-    made: list[Rig] = []
-
-    def make(kind: str = "direct", subnets: int = 1, gateway: dict[str, Any] | None = None, **site: Any) -> Rig:
-        topology = Topology(kind, name=f"t{os.getpid() % 10000}", subnets=subnets)
-        topology.up()
-        engine = EngineProcess(topology.site, topology.directory / "engine", topology.engine_config(**site))
-        made.append((topology, engine))
-        if gateway and topology.strongswan:
-            topology.strongswan.connection = topology.connection(**gateway)
-            topology.strongswan.load()
-        engine.start()
-        return topology, engine
-
-    yield make
-    for topology, engine in made:
-        engine.stop()
-        topology.down()
-
-
-def eventually(condition: Callable[[], bool], seconds: float = 20) -> bool:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if condition():
-            return True
-        time.sleep(0.2)
-    return condition()
 
 
 @pytest.mark.parametrize("kind", ["direct", "nat"])

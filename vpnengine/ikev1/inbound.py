@@ -81,6 +81,8 @@ def _fragment(core: Core, datagram: Datagram) -> None:
     if peer is None or peer.config.fragmentation == "off":
         reason = "fragment of a stranger" if peer is None else "fragmentation is off"
         core.drop(reason, _name(header), len(datagram.data), remote)
+        if peer is not None:
+            peer.fragment_drops[reason] += 1
         return
     try:
         whole = core.fragments.add(header, datagram.data, remote, core.now)
