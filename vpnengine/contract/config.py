@@ -23,7 +23,7 @@ from vpnengine.contract.authentication import (
     check_trust,
 )
 from vpnengine.contract.identity import Identity
-from vpnengine.contract.policies import DpdPolicy, Phase1Policy, Phase2Policy, RetransmitPolicy
+from vpnengine.contract.policies import DpdPolicy, Phase1Policy, Phase2Policy, RetransmitPolicy, weak_choices
 from vpnengine.contract.problems import Problem, Refused, problems_of
 from vpnengine.contract.types import Host, Model, Subnet
 
@@ -42,7 +42,8 @@ class PeerConfig(Model):
     """One third-party gateway.
 
     ``id`` is stable over renames. ``local_address`` None means the address that
-    the routing table chooses. ``psk`` is the pre-shared secret in UTF-8.
+    the routing table chooses. ``psk`` is the pre-shared secret in UTF-8. ``legacy`` allows weak
+    algorithms. ``replay_window`` is in packets, for IPsec SAs negotiated from now on.
 
     ``nat_traversal`` “rfc” and “drafts” announce only RFC 3947 or only its drafts 02 and 03, for peers that
     are confused by both. ``fragmentation`` “force” also fragments for a peer that has not announced it;
@@ -78,6 +79,8 @@ class PeerConfig(Model):
     nat_traversal: Literal["auto", "force", "rfc", "drafts", "off"] = "auto"
     fragmentation: Literal["auto", "force", "off"] = "auto"
     fragment_size: Annotated[int, Field(ge=296, le=1500)] | None = None
+    legacy: bool = False
+    replay_window: Annotated[int, Field(ge=32, le=4_096)] = 64
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -88,6 +91,7 @@ class PeerConfig(Model):
             check_trust(self.authentication, self.trusted_cas)
             check_provable("local_identity", self.local_identity)
             check_provable("remote_identity", self.remote_identity)
+        self._check_legacy()
         _check_overlaps("local_subnets", self.local_subnets)
         _check_overlaps("remote_subnets", self.remote_subnets)
         for mine in self.local_subnets:
@@ -98,6 +102,16 @@ class PeerConfig(Model):
                         "the two ends need different subnets"
                     )
         return self
+
+    def _check_legacy(self) -> None:
+        """Weak algorithms need the peer's switch."""
+        if self.legacy:
+            return
+        for field, algorithm in weak_choices(self.phase1, self.phase2):
+            raise ValueError(
+                f"{field}: {algorithm.value} is weak: {algorithm.weakness}. Choose a stronger one, or, if the other "
+                "gateway knows nothing better, turn on “Allow legacy algorithms” (legacy) for this peer"
+            )
 
 
 class Listen(Model):

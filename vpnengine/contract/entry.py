@@ -12,7 +12,8 @@ class Entry:
     """One event code.
 
     ``text`` is a ``str.format`` template over the event's arguments. ``here`` says what
-    to change on this side, ``there`` what to ask of the other side.
+    to change on this side, ``there`` what to ask of the other side. An ``advisory`` warns of
+    something that works: it is not kept as the peer's last failure.
     """
 
     code: str
@@ -24,3 +25,4 @@ class Entry:
     here: str = ""
     there: str = ""
     side: Side = Side.NONE
+    advisory: bool = False

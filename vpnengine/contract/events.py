@@ -28,11 +28,37 @@ class Severity(StrEnum):
     DEBUG = "debug"
 
 
+class Cell(BaseModel):
+    """One attribute of two proposals; an empty string is an absent attribute."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    attribute: str
+    ours: str
+    theirs: str
+    equal: bool
+
+
+class Difference(BaseModel):
+    """What this side accepts or offers against what the peer does.
+
+    ``ours`` and ``theirs`` list the proposals in words, the preferred ones first; ``nearest`` lays the two that
+    differ least beside each other, and is empty if a side has none.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    ours: tuple[str, ...]
+    theirs: tuple[str, ...]
+    nearest: tuple[Cell, ...] = ()
+
+
 class EventBody(BaseModel):
     """What the protocol core knows of an event.
 
     ``text`` is the classical line, ``hint`` a sentence that says what to change,
-    ``evidence`` maps names to what was offered, accepted or observed. Addresses are
+    ``evidence`` maps names to what was offered, accepted or observed; ``difference`` has proposals
+    that do not fit, cell by cell. Addresses are
     ``ip[port]``; ``cookies`` is ``16 hex:16 hex``; SPIs are eight hex digits.
     ``negotiation`` joins the events of one phase 1 and its phase 2 exchanges.
     No field ever carries a secret.
@@ -56,6 +82,7 @@ class EventBody(BaseModel):
     side: Side = Side.NONE
     hint: str | None = None
     evidence: dict[str, str] = Field(default_factory=dict)
+    difference: Difference | None = None
     negotiation: str | None = None
 
 

@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from typing import Annotated, NamedTuple, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
-from vpnengine.contract.algorithms import DhGroup, EspEncryption, EspIntegrity, IkeEncryption, IkeHash
+from vpnengine.contract.algorithms import (
+    Algorithm,
+    DhGroup,
+    EspEncryption,
+    EspIntegrity,
+    IkeEncryption,
+    IkeHash,
+    not_refused,
+)
 from vpnengine.contract.types import Model
+
+_Refusing = BeforeValidator(not_refused)
+Group = Annotated[DhGroup, _Refusing]
+Kilobytes = Annotated[int, Field(ge=1_024, le=0xFFFFFFFF)]
 
 
 class IkeProposal(Model):
     """One phase 1 proposal."""
 
-    encryption: IkeEncryption
+    encryption: Annotated[IkeEncryption, _Refusing]
     hash: IkeHash
-    group: DhGroup
+    group: Group
 
     def __str__(self) -> str:
         return f"{self.encryption}-{self.hash}-{self.group}"
@@ -24,7 +36,7 @@ class IkeProposal(Model):
 class EspProposal(Model):
     """One phase 2 transform; ``integrity`` is absent exactly for AEAD ciphers."""
 
-    encryption: EspEncryption
+    encryption: Annotated[EspEncryption, _Refusing]
     integrity: EspIntegrity | None = None
 
     @model_validator(mode="after")
@@ -40,23 +52,40 @@ class EspProposal(Model):
 
 
 class Phase1Policy(Model):
-    """What is offered and accepted for the ISAKMP SA; ``lifetime_s`` in seconds."""
+    """What is offered and accepted for the ISAKMP SA.
+
+    ``lifetime_s`` in seconds; ``lifetime_kb``, in units of 1024 octets of IKE messages, None is no limit.
+    """
 
     proposals: Annotated[tuple[IkeProposal, ...], Field(min_length=1, max_length=32)] = (
         IkeProposal(encryption=IkeEncryption.AES256, hash=IkeHash.SHA256, group=DhGroup.MODP2048),
     )
     lifetime_s: Annotated[int, Field(ge=60, le=86_400)] = 28_800
+    lifetime_kb: Kilobytes | None = None
 
 
 class Phase2Policy(Model):
-    """What is offered and accepted for IPsec SAs; ``lifetime_s`` in seconds."""
+    """What is offered and accepted for IPsec SAs.
+
+    ``pfs_group`` is offered, and with the groups of ``pfs_also`` it is accepted when the peer begins. With
+    ``esn`` 64-bit sequence numbers (RFC 4304) are offered first, and 32-bit ones after them. ``lifetime_s`` in
+    seconds; ``lifetime_kb``, in units of 1024 octets of inner packets in either direction, None is no limit.
+    """
 
     proposals: Annotated[tuple[EspProposal, ...], Field(min_length=1, max_length=32)] = (
         EspProposal(encryption=EspEncryption.AES256GCM16),
         EspProposal(encryption=EspEncryption.AES256, integrity=EspIntegrity.SHA256),
     )
-    pfs_group: DhGroup | None = DhGroup.MODP2048
+    pfs_group: Group | None = DhGroup.MODP2048
+    pfs_also: Annotated[tuple[Group, ...], Field(max_length=16)] = ()
+    esn: bool = False
     lifetime_s: Annotated[int, Field(ge=30, le=86_400)] = 3_600
+    lifetime_kb: Kilobytes | None = None
+
+    @property
+    def pfs_accepted(self) -> tuple[DhGroup | None, ...]:
+        """The groups that are accepted when the peer begins, the preferred one first."""
+        return tuple(dict.fromkeys((self.pfs_group, *self.pfs_also)))
 
 
 class DpdPolicy(Model):
@@ -78,3 +107,22 @@ class RetransmitPolicy(Model):
     first_s: Annotated[float, Field(gt=0, le=60)] = 1.0
     factor: Annotated[float, Field(ge=1, le=4)] = 1.8
     tries: Annotated[int, Field(ge=1, le=12)] = 5
+
+
+class Weak(NamedTuple):
+    """A weak algorithm in a policy; ``field`` is its path below the peer."""
+
+    field: str
+    algorithm: Algorithm
+
+
+def weak_choices(phase1: Phase1Policy, phase2: Phase2Policy) -> list[Weak]:
+    """Every weak algorithm that the two policies name."""
+    found = []
+    for number, ike in enumerate(phase1.proposals):
+        found += [Weak(f"phase1.proposals.{number}.{name}", getattr(ike, name)) for name in type(ike).model_fields]
+    for number, esp in enumerate(phase2.proposals):
+        found += [Weak(f"phase2.proposals.{number}.{name}", getattr(esp, name)) for name in type(esp).model_fields]
+    found += [Weak("phase2.pfs_group", group) for group in (phase2.pfs_group,) if group]
+    found += [Weak("phase2.pfs_also", group) for group in phase2.pfs_also]
+    return [weak for weak in found if weak.algorithm is not None and weak.algorithm.weakness]

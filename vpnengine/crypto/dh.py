@@ -1,11 +1,11 @@
-"""Diffie-Hellman over MODP and ECP groups (RFC 3526, RFC 5903)."""
+"""Diffie-Hellman over MODP groups, ECP groups and Curve25519 (RFC 2409, RFC 3526, RFC 5903, RFC 8031)."""
 
 from __future__ import annotations
 
 import warnings
 from functools import cache
 
-from cryptography.hazmat.primitives.asymmetric import dh, ec
+from cryptography.hazmat.primitives.asymmetric import dh, ec, x25519
 
 from vpnengine.contract.algorithms import DhGroup
 from vpnengine.crypto.modp import GENERATOR, PRIMES
@@ -20,6 +20,7 @@ _CURVES: dict[DhGroup, ec.EllipticCurve] = {
     DhGroup.ECP384: ec.SECP384R1(),
     DhGroup.ECP521: ec.SECP521R1(),
 }
+X25519_LENGTH = 32
 
 
 class InvalidPublicValue(ValueError):
@@ -33,6 +34,8 @@ def _parameters(group: DhGroup) -> dh.DHParameters:
 
 def _size(group: DhGroup) -> int:
     """Octets of a group element, or of one coordinate."""
+    if group is DhGroup.CURVE25519:
+        return X25519_LENGTH
     curve = _CURVES.get(group)
     bits = curve.key_size if curve else PRIMES[group].bit_length()
     return (bits + 7) // 8
@@ -46,14 +49,19 @@ def public_length(group: DhGroup) -> int:
 class KeyExchange:
     """One private value and what is computed from it.
 
-    ``private`` is for known-answer tests; without it the system's generator is used.
+    ``private`` is for known-answer tests (for Curve25519 the 32 octets read as a big-endian number);
+    without it the system's generator is used.
     """
 
     def __init__(self, group: DhGroup, private: int | None = None) -> None:
         self.group = group
         self._ec: ec.EllipticCurvePrivateKey | None = None
         self._dh: dh.DHPrivateKey | None = None
-        if group in _CURVES:
+        self._x25519: x25519.X25519PrivateKey | None = None
+        if group is DhGroup.CURVE25519:
+            self._x25519 = _x25519_key(private)
+            self.public = self._x25519.public_key().public_bytes_raw()
+        elif group in _CURVES:
             self._ec = _ec_key(group, private)
             numbers = self._ec.public_key().public_numbers()
             size = _size(group)
@@ -71,9 +79,11 @@ class KeyExchange:
             raise InvalidPublicValue(
                 f"{len(peer_public)} octets, {self.group} needs {public_length(self.group)}: another group?"
             )
+        if self._x25519 is not None:
+            return _shared_x25519(self._x25519, peer_public)
         if self._ec is not None:
             return self._shared_ec(self._ec, peer_public)
-        assert self._dh is not None  # noqa: S101 - one of the two is set
+        assert self._dh is not None  # noqa: S101 - one of the three is set
         return self._shared_dh(self._dh, peer_public)
 
     def _shared_dh(self, key: dh.DHPrivateKey, peer_public: bytes) -> Secret:
@@ -90,6 +100,20 @@ class KeyExchange:
         except ValueError:
             raise InvalidPublicValue(f"the point is not on the curve of {self.group}") from None
         return Secret(key.exchange(ec.ECDH(), peer))
+
+
+def _x25519_key(private: int | None) -> x25519.X25519PrivateKey:
+    if private is None:
+        return x25519.X25519PrivateKey.generate()
+    return x25519.X25519PrivateKey.from_private_bytes(private.to_bytes(X25519_LENGTH, "big"))
+
+
+def _shared_x25519(key: x25519.X25519PrivateKey, peer_public: bytes) -> Secret:
+    """The 32 octets of the shared point; all zero means a point of small order (RFC 7748 section 6.1)."""
+    try:
+        return Secret(key.exchange(x25519.X25519PublicKey.from_public_bytes(peer_public)))
+    except ValueError:
+        raise InvalidPublicValue("the point of curve25519 has a small order") from None
 
 
 def _ec_key(group: DhGroup, private: int | None) -> ec.EllipticCurvePrivateKey:

@@ -1,14 +1,19 @@
-"""The cipher of phase 1: AES in CBC mode without padding of its own (RFC 3602, RFC 2409 appendix B)."""
+"""The ciphers of phase 1: AES and 3DES in CBC mode without padding of their own (RFC 2409 appendix B, RFC 3602)."""
 
 from __future__ import annotations
 
+from cryptography.hazmat.decrepit.ciphers.algorithms import TripleDES
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 from vpnengine.contract.algorithms import IkeEncryption
 from vpnengine.crypto.secret import Secret
 
-BLOCK = 16
-_KEY_LENGTHS = {IkeEncryption.AES128: 16, IkeEncryption.AES192: 24, IkeEncryption.AES256: 32}
+_KEY_LENGTHS = {
+    IkeEncryption.AES128: 16,
+    IkeEncryption.AES192: 24,
+    IkeEncryption.AES256: 32,
+    IkeEncryption.TRIPLE_DES: 24,
+}
 
 
 def key_length(encryption: IkeEncryption) -> int:
@@ -16,10 +21,17 @@ def key_length(encryption: IkeEncryption) -> int:
     return _KEY_LENGTHS[encryption]
 
 
+def block_length(encryption: IkeEncryption) -> int:
+    """Octets of a block, and of an IV."""
+    return 8 if encryption is IkeEncryption.TRIPLE_DES else 16
+
+
 def _cipher(encryption: IkeEncryption, key: Secret, iv: bytes, data: bytes) -> Cipher[modes.CBC]:
-    if len(key) != _KEY_LENGTHS[encryption] or len(iv) != BLOCK or len(data) % BLOCK:
+    block = block_length(encryption)
+    if len(key) != _KEY_LENGTHS[encryption] or len(iv) != block or len(data) % block:
         raise ValueError("key, IV or data have the wrong size")
-    return Cipher(algorithms.AES(key.reveal()), modes.CBC(iv))
+    algorithm = TripleDES if encryption is IkeEncryption.TRIPLE_DES else algorithms.AES
+    return Cipher(algorithm(key.reveal()), modes.CBC(iv))
 
 
 def encrypt(encryption: IkeEncryption, key: Secret, iv: bytes, plaintext: bytes) -> bytes:

@@ -1,7 +1,7 @@
-"""The primes of the MODP groups (RFC 3526).
+"""The primes of the MODP groups (RFC 2409 section 6.2, RFC 3526).
 
-The RFC defines each prime by a formula over pi, p = 2^n - 2^(n-64) - 1 + 2^64 * (floor(2^(n-130) * pi) + k),
-so the constants are computed from it; a test compares them with the values that the RFC prints.
+The RFCs define each prime by a formula over pi, p = 2^n - 2^(n-64) - 1 + 2^64 * (floor(2^(n-130) * pi) + k),
+so the constants are computed from it; a test compares them with the values that the RFCs print.
 """
 
 from __future__ import annotations
@@ -9,7 +9,9 @@ from __future__ import annotations
 from vpnengine.contract.algorithms import DhGroup
 
 GENERATOR = 2
-_OFFSETS = {  # n and k, RFC 3526 sections 3 to 7
+_OFFSETS = {  # n and k, RFC 2409 section 6.2 and RFC 3526 sections 2 to 7
+    DhGroup.MODP1024: (1024, 129093),
+    DhGroup.MODP1536: (1536, 741804),
     DhGroup.MODP2048: (2048, 124476),
     DhGroup.MODP3072: (3072, 1690314),
     DhGroup.MODP4096: (4096, 240904),

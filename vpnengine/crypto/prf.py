@@ -8,7 +8,7 @@ import hmac
 from vpnengine.contract.algorithms import IkeHash
 from vpnengine.crypto.secret import Secret
 
-_SIZES = {IkeHash.SHA1: 20, IkeHash.SHA256: 32, IkeHash.SHA384: 48, IkeHash.SHA512: 64}
+_SIZES = {IkeHash.MD5: 16, IkeHash.SHA1: 20, IkeHash.SHA256: 32, IkeHash.SHA384: 48, IkeHash.SHA512: 64}
 
 
 def digest_size(hash_: IkeHash) -> int:

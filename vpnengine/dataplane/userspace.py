@@ -130,9 +130,11 @@ class UserspaceDataPlane(DataPlane):
     # SAs
 
     def install(self, pair: IpsecSaPair, outbound: bool = True) -> None:
-        """Install a pair, or let an installed one send as well."""
+        """Install a pair, or let an installed one send as well; its octet limits may be new."""
         sa = self._by_spi.get(pair.spi_in)
-        if sa is None:
+        if sa is not None:
+            sa.pair = pair
+        else:
             inbound = Inbound(pair.transform, pair.keys_in, system_random, pair.replay_window)
             sa = _Sa(pair, inbound, Outbound(pair.spi_out, pair.transform, pair.keys_out, system_random), False)
             self._by_spi[pair.spi_in] = sa

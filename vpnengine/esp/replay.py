@@ -1,6 +1,8 @@
-"""The anti-replay window (RFC 4303 section 3.4.3)."""
+"""The anti-replay window, for 32-bit and 64-bit sequence numbers (RFC 4303 section 3.4.3 and appendix A2)."""
 
 from __future__ import annotations
+
+_LOW = 0xFFFFFFFF
 
 
 class ReplayWindow:
@@ -18,6 +20,19 @@ class ReplayWindow:
         self.top = 0
         self._bits = 0  # bit i stands for sequence number top - i
         self._mask = (1 << size) - 1
+
+    def infer(self, low: int) -> int:
+        """The 64-bit number whose lower half is ``low``, from where the window stands (RFC 4303 appendix A2.2).
+
+        It is negative if no such number can have been sent. Only its verified ICV proves it right.
+        """
+        high, top = self.top >> 32, self.top & _LOW
+        bottom = top - self.size + 1
+        if bottom >= 0:  # the window lies within one half
+            high += low < bottom
+        else:  # it begins in the half before
+            high -= low >= bottom & _LOW
+        return (high << 32) + low
 
     def acceptable(self, sequence: int) -> bool:
         """True if this number is neither seen nor older than the window."""

@@ -34,15 +34,16 @@ class Selector(NamedTuple):
 
 @dataclass(frozen=True)
 class EspTransform:
-    """Encryption and integrity of one SA; ``integrity`` is None for AEAD."""
+    """Encryption and integrity of one SA; ``integrity`` is None for AEAD, ``esn`` means 64-bit sequence numbers."""
 
     encryption: EspEncryption
     integrity: EspIntegrity | None
+    esn: bool = False
 
 
 @dataclass(frozen=True)
 class EspKeys:
-    """Keys of one direction; for AEAD ``encryption`` is key plus 4-octet salt (RFC 4106 section 8.1)."""
+    """Keys of one direction; for CTR, GCM and CCM ``encryption`` is the key plus its nonce or salt (RFC 3686, 4106)."""
 
     encryption: Secret
     integrity: Secret | None

@@ -10,8 +10,8 @@ from vpnengine.esp.sa import EspKeys, EspTransform
 
 NEXT_IPV4, NEXT_IPV6, NEXT_DUMMY = 4, 41, 59
 HEADER = 8
-LAST_SEQUENCE = 0xFFFFFFFF
-SOFT_SEQUENCE = LAST_SEQUENCE - (1 << 20)
+LAST_SEQUENCE, LAST_EXTENDED_SEQUENCE = (1 << 32) - 1, (1 << 64) - 1
+SOFT_MARGIN = 1 << 20
 _PADDING = bytes(range(1, 256))
 _NEXT_BY_VERSION = {4: NEXT_IPV4, 6: NEXT_IPV6}
 
@@ -30,12 +30,14 @@ class Outbound:
     def __init__(self, spi: int, transform: EspTransform, keys: EspKeys, rng: Callable[[int], bytes]) -> None:
         self._spi = spi.to_bytes(4, "big")
         self._cipher = make_cipher(transform.encryption, transform.integrity, keys.encryption, keys.integrity, rng)
+        self._esn = transform.esn
+        self._last = LAST_EXTENDED_SEQUENCE if transform.esn else LAST_SEQUENCE
         self.sequence = 0
 
     @property
     def nearly_exhausted(self) -> bool:
         """True when a successor should be negotiated."""
-        return self.sequence >= SOFT_SEQUENCE
+        return self.sequence >= self._last - SOFT_MARGIN
 
     def seal(self, packet: bytes) -> bytes:
         """The ESP packet around one IP packet.
@@ -45,13 +47,14 @@ class Outbound:
         following = _NEXT_BY_VERSION.get(packet[0] >> 4) if packet else None
         if following is None:
             raise EspError("not IP")
-        if self.sequence >= LAST_SEQUENCE:
+        if self.sequence >= self._last:
             raise EspError("sequence numbers exhausted")
         self.sequence += 1
-        header = self._spi + self.sequence.to_bytes(4, "big")
+        number = self.sequence.to_bytes(8, "big")
+        header, high = self._spi + number[4:], number[:4] if self._esn else b""
         pad = -(len(packet) + 2) % self._cipher.block
         plaintext = packet + _PADDING[:pad] + bytes((pad, following))
-        return header + self._cipher.seal(header, self.sequence, plaintext)
+        return header + self._cipher.seal(header, self.sequence, plaintext, high)
 
 
 class Inbound:
@@ -61,6 +64,7 @@ class Inbound:
         self, transform: EspTransform, keys: EspKeys, rng: Callable[[int], bytes], replay_window: int = 64
     ) -> None:
         self._cipher = make_cipher(transform.encryption, transform.integrity, keys.encryption, keys.integrity, rng)
+        self._esn = transform.esn
         self.window = ReplayWindow(replay_window)
 
     def open(self, packet: bytes) -> bytes | None:
@@ -71,10 +75,14 @@ class Inbound:
         if len(packet) < HEADER + self._cipher.overhead:
             raise EspError("too short")
         sequence = int.from_bytes(packet[4:8], "big")
+        high = b""
+        if self._esn:
+            sequence = self.window.infer(sequence)
+            high = (sequence >> 32 & 0xFFFFFFFF).to_bytes(4, "big")
         if not self.window.acceptable(sequence):
             raise EspError("replayed")
         try:
-            plaintext = self._cipher.open(packet)
+            plaintext = self._cipher.open(packet, high)
         except AuthenticationError:
             raise EspError("not authentic") from None
         self.window.commit(sequence)

@@ -33,11 +33,13 @@ def agreed(sa: IsakmpSa) -> tuple[Phase1Keys, IkeProposal]:
 def seal(sa: IsakmpSa, exchange: Exchange, message_id: int, first: int, body: bytes, iv: bytes) -> tuple[bytes, bytes]:
     """Encrypt a chain of payloads. Returns the message and the next IV: its last block."""
     keys, proposal = agreed(sa)
-    padded = body + bytes(-len(body) % ike_cipher.BLOCK)
+    block = ike_cipher.block_length(proposal.encryption)
+    padded = body + bytes(-len(body) % block)
     encrypted = ike_cipher.encrypt(proposal.encryption, keys.cipher, iv, padded)
+    sa.octets += len(encrypted)
     flags = Flag.ENCRYPTION
     header = Header(sa.initiator_cookie, sa.responder_cookie, first, VERSION_1_0, exchange, flags, message_id)
-    return header.build(encrypted), encrypted[-ike_cipher.BLOCK :]
+    return header.build(encrypted), encrypted[-block:]
 
 
 def open_(sa: IsakmpSa, header: Header, datagram: bytes, iv: bytes) -> tuple[Payloads, bytes, bytes]:
@@ -49,8 +51,11 @@ def open_(sa: IsakmpSa, header: Header, datagram: bytes, iv: bytes) -> tuple[Pay
     :raises DecodeError: if it cannot be a message under these keys.
     """
     keys, proposal = agreed(sa)
+    block = ike_cipher.block_length(proposal.encryption)
     body = datagram[HEADER_LENGTH:]
-    if not body or len(body) % ike_cipher.BLOCK:
+    if not body or len(body) % block:
         raise DecodeError(HEADER_LENGTH, "encrypted body", f"{len(body)} octets are no whole cipher blocks")
     plain = ike_cipher.decrypt(proposal.encryption, keys.cipher, iv, body)
-    return parse_payloads(header.next_payload, plain), plain, body[-ike_cipher.BLOCK :]
+    payloads = parse_payloads(header.next_payload, plain)
+    sa.octets += len(body)
+    return payloads, plain, body[-block:]

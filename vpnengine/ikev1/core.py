@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from vpnengine.contract.catalogue import CATALOGUE
 from vpnengine.contract.config import Listen
-from vpnengine.contract.events import EventBody, Severity, Side
+from vpnengine.contract.events import Difference, EventBody, Severity, Side
 from vpnengine.contract.status import LastFailure
 from vpnengine.esp.sa import Address, Selector
 from vpnengine.ikev1 import fragmentation
@@ -153,6 +153,7 @@ class Core:
         side: Side | None,
         hint: str | None,
         evidence: dict[str, str] | None,
+        difference: Difference | None = None,
     ) -> EventBody:
         entry = CATALOGUE[code]
         sa, pair, at = subject.sa, subject.pair, subject.at
@@ -177,16 +178,17 @@ class Core:
             side=entry.side if side is None else side,
             hint=hint or entry.here or None,
             evidence=evidence or {},
+            difference=difference,
         )
         self.events.append(event)
-        if peer and event.severity in (Severity.ERROR, Severity.WARNING):
+        if peer and event.severity in (Severity.ERROR, Severity.WARNING) and not entry.advisory:
             self._remember(peer, event)
         return event
 
     def emit_fault(self, fault: Fault, *, sa: IsakmpSa | None = None, selector: Selector | None = None) -> None:
         """Queue the event of a fault, with its side, evidence and hint."""
         subject = _Subject(sa=sa, selector=selector)
-        self._emit(fault.code, fault.arguments, subject, fault.side, fault.hint, fault.evidence)
+        self._emit(fault.code, fault.arguments, subject, fault.side, fault.hint, fault.evidence, fault.difference)
 
     def quiet(self, code: str, subject: str) -> bool:
         """True if this event about this subject was let through less than a minute ago."""

@@ -170,7 +170,7 @@ class IkeEndpoint:
         if isinstance(command, SoftExpired):
             pairs.rekey(core, peer, pair)
         elif isinstance(command, HardExpired):
-            pairs.delete(core, peer, pair)
+            pairs.exhausted(core, peer, pair)
         elif isinstance(command, PeerMoved):
             pairs.move(core, pair, command.remote)
             sa = peer.current()

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from vpnengine.contract.events import Side
+from vpnengine.contract.events import Difference, Side
 
 
 class Fault(Exception):
     """A negotiation cannot go on.
 
     ``code`` is an event code, ``arguments`` fill its text, ``evidence`` is what was offered,
-    accepted or observed, ``hint`` overrides the catalogue's advice with a more precise one.
+    accepted or observed, ``difference`` compares proposals, ``hint`` overrides the catalogue's
+    advice with a more precise one.
     ``notify`` is the notify message type that tells the peer, if it may be told.
     """
 
@@ -21,6 +22,7 @@ class Fault(Exception):
         *,
         hint: str | None = None,
         evidence: dict[str, str] | None = None,
+        difference: Difference | None = None,
         notify: int | None = None,
         **arguments: object,
     ) -> None:
@@ -28,6 +30,7 @@ class Fault(Exception):
         self.code = code
         self.hint = hint
         self.evidence = evidence or {}
+        self.difference = difference
         self.notify = notify
         self.arguments = arguments
 

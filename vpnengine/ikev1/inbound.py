@@ -345,6 +345,7 @@ def _informational(core: Core, sa: IsakmpSa, datagram: Datagram) -> None:
 def authentic(core: Core, sa: IsakmpSa, datagram: Datagram) -> None:
     """A message has proven that it comes from the peer: it lives, and it may have moved."""
     dpd.heard(core, sa, core.now)
+    lifecycle.check_octets(core, sa)
     if datagram.remote != sa.remote and sa.nat.encapsulate:
         core.emit("ike.natt.moved", sa=sa, side=Side.NONE, old=sa.remote, new=datagram.remote)
         sa.local, sa.remote = datagram.local, datagram.remote

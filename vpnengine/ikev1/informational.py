@@ -9,7 +9,7 @@ import hmac
 from collections.abc import Callable
 
 from vpnengine.contract.events import Side
-from vpnengine.ikev1 import channel, dpd, keys, lifecycle, pairs, quick_mode
+from vpnengine.ikev1 import agreements, channel, dpd, keys, lifecycle, pairs, quick_mode
 from vpnengine.ikev1.core import Core
 from vpnengine.ikev1.model import IsakmpSa
 from vpnengine.ikev1.states import Phase1, Role
@@ -17,8 +17,6 @@ from vpnengine.isakmp import constants as c
 from vpnengine.isakmp.errors import DecodeError
 from vpnengine.isakmp.message import Header, Payloads, build_payloads
 from vpnengine.isakmp.payloads import Delete, Hash, Notification, Payload
-from vpnengine.isakmp.reader import Reader
-from vpnengine.isakmp.sa_payload import Transform
 
 _QUIET_NOTIFIES = {c.Notify.REPLAY_STATUS, c.Notify.CONNECTED}
 _NOT_CONVINCED = {
@@ -142,7 +140,7 @@ def _notified(core: Core, sa: IsakmpSa, notification: Notification) -> None:
         c.Notify.R_U_THERE: lambda: dpd.asked(core, sa, notification),
         c.Notify.R_U_THERE_ACK: lambda: dpd.answered(core, sa, notification),
         c.Notify.INITIAL_CONTACT: lambda: lifecycle.initial_contact(core, sa),
-        c.Notify.RESPONDER_LIFETIME: lambda: responder_lifetime(core, sa, 0, notification),
+        c.Notify.RESPONDER_LIFETIME: lambda: agreements.responder_lifetime(core, sa, notification),
     }
     if number in handlers:
         handlers[number]()
@@ -158,27 +156,6 @@ def _refuses_us(core: Core, sa: IsakmpSa, number: int) -> bool:
     """True if the initiator says that our last message of phase 1, which we count as its end, has not convinced it."""
     fresh = sa.established is not None and core.now - sa.established < lifecycle.HALF_OPEN_S
     return fresh and sa.role is Role.RESPONDER and number in _NOT_CONVINCED and not sa.quick
-
-
-def responder_lifetime(core: Core, sa: IsakmpSa, spi_in: int, notification: Notification) -> None:
-    """RESPONDER-LIFETIME: the peer uses a shorter life than was offered (RFC 2407 section 4.6.3.1)."""
-    if notification.type != c.Notify.RESPONDER_LIFETIME or notification.protocol != c.Protocol.ESP:
-        return
-    seconds = _seconds(notification.data)
-    held = core.pairs.get(spi_in)
-    if seconds is None or held is None:
-        return
-    core.emit("ike.lifetime", sa=sa, seconds=seconds)
-    pairs.shorten(core, *held, max(30.0, float(seconds)))
-
-
-def _seconds(data: bytes) -> int | None:
-    """The duration in seconds among data attributes, read like those of a transform."""
-    try:
-        transform = Transform.parse(Reader(b"\1\1\0\0" + data, "lifetime"))
-    except DecodeError:
-        return None
-    return transform.lifetimes(c.EspAttribute.LIFE_TYPE, c.EspAttribute.LIFE_DURATION).get(c.LIFE_SECONDS)
 
 
 def _deleted(core: Core, sa: IsakmpSa, delete: Delete) -> None:

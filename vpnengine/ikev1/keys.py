@@ -58,14 +58,14 @@ def phase1_keys(
     return Phase1Keys(skeyid, skeyid_d, skeyid_a, skeyid_e, cipher)
 
 
-def phase1_iv(hash_: IkeHash, public_i: bytes, public_r: bytes) -> bytes:
-    """The first IV of phase 1 (RFC 2409 appendix B)."""
-    return digest(hash_, public_i + public_r)[: ike_cipher.BLOCK]
+def phase1_iv(hash_: IkeHash, encryption: IkeEncryption, public_i: bytes, public_r: bytes) -> bytes:
+    """The first IV of phase 1, one block of the cipher (RFC 2409 appendix B)."""
+    return digest(hash_, public_i + public_r)[: ike_cipher.block_length(encryption)]
 
 
 def exchange_iv(hash_: IkeHash, last_block: bytes, message_id: int) -> bytes:
-    """The first IV of an exchange after phase 1 (RFC 2409 appendix B)."""
-    return digest(hash_, last_block + message_id.to_bytes(4, "big"))[: ike_cipher.BLOCK]
+    """The first IV of an exchange after phase 1, as long as the last block of phase 1 (RFC 2409 appendix B)."""
+    return digest(hash_, last_block + message_id.to_bytes(4, "big"))[: len(last_block)]
 
 
 def auth_hash(hash_: IkeHash, keys: Phase1Keys, publics: tuple[bytes, bytes], cookies: bytes, sa_id: bytes) -> bytes:

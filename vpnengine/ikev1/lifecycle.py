@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from vpnengine.contract.config import StartMode
-from vpnengine.ikev1 import dpd, informational, natt, negotiate, pairs, signature_proof
+from vpnengine.ikev1 import agreements, dpd, informational, lifetimes, natt, negotiate, pairs, signature_proof
 from vpnengine.ikev1.core import Core
 from vpnengine.ikev1.faults import Fault, MismatchFault, PathFault, PeerFault
 from vpnengine.ikev1.interface import Transmit
+from vpnengine.ikev1.lifetimes import Life
 from vpnengine.ikev1.model import IsakmpSa, Peer
 from vpnengine.ikev1.states import Phase1, Role
 from vpnengine.isakmp.constants import SIGNATURE_METHODS
@@ -14,6 +15,7 @@ from vpnengine.isakmp.constants import SIGNATURE_METHODS
 HALF_OPEN_S = 30.0
 LINGER_S = 10.0
 MIN_RETRY_S = 4.0
+SOFT_SHARE = 0.85
 MAX_BACKOFF_S = 60.0
 UNFRAGMENTED = 1400  # a larger ISAKMP message becomes IP fragments on common paths
 
@@ -41,25 +43,50 @@ def established(core: Core, sa: IsakmpSa, first: bool) -> None:
     peer = sa.peer
     sa.state = Phase1.ESTABLISHED
     sa.established = sa.last_heard = core.now
-    sa.expires = core.now + sa.lifetime_s
     core.counters["phase 1 established"] += 1
     if first:
         _purge_older(core, sa)
-    for older in peer.sas:
-        if older is not sa and older.state is Phase1.ESTABLISHED and not older.replaced:
-            _replace(core, older)
+    replaced = [o for o in peer.sas if o is not sa and o.state is Phase1.ESTABLISHED and not o.replaced]
+    for older in replaced:
+        _replace(core, older)
     peer.failures = 0
     if peer.last_failure and not peer.last_failure.code.startswith("ike.phase2"):
         peer.last_failure = None
     core.emit("ike.phase1.established", sa=sa, local=sa.local, remote=sa.remote, cookies=sa.name)
-    delay = rekey_delay(core, sa.lifetime_s, sa.role)
-    core.timers.set(("rekey", sa.cookies), core.now + delay, "rekey phase 1", lambda: rekey(core, sa))
-    core.timers.set(("expire", sa.cookies), sa.expires, "phase 1 expires", lambda: expire(core, sa))
+    _arm(core, sa)
+    agreements.phase1(core, sa, again=bool(replaced))
     if sa.nat.local:
         _keepalive(core, sa)
     dpd.arm(core, sa)
     _follow(core, sa)
     negotiate.pump(core, peer)
+
+
+def _arm(core: Core, sa: IsakmpSa) -> None:
+    """Set the timers of an SA's life, which runs from the moment it was established."""
+    began, seconds = sa.established or core.now, float(sa.life.seconds or sa.peer.config.phase1.lifetime_s)
+    sa.expires = began + seconds
+    due = began + rekey_delay(core, seconds, sa.role)
+    core.timers.set(("rekey", sa.cookies), due, "rekey phase 1", lambda: rekey(core, sa))
+    core.timers.set(("expire", sa.cookies), sa.expires, "phase 1 expires", lambda: expire(core, sa))
+
+
+def shorten(core: Core, sa: IsakmpSa, life: Life) -> None:
+    """The peer gives phase 1 a shorter life."""
+    sa.life = lifetimes.lower(sa.life, life)
+    if sa.state is Phase1.ESTABLISHED and not sa.replaced:
+        _arm(core, sa)
+
+
+def check_octets(core: Core, sa: IsakmpSa) -> None:
+    """Replace or end an SA that has carried as many octets as its life allows."""
+    most = sa.life.octets
+    if most is None or sa.replaced or sa.octets < most * SOFT_SHARE:
+        return
+    if sa.octets < most:
+        rekey(core, sa)
+    else:
+        expire(core, sa)
 
 
 def _follow(core: Core, sa: IsakmpSa) -> None:
@@ -132,7 +159,7 @@ def forget(core: Core, sa: IsakmpSa) -> None:
     core.sas.pop(sa.cookies, None)
     if sa in sa.peer.sas:
         sa.peer.sas.remove(sa)
-    for kind in ("retransmit", "rekey", "expire", "dpd", "keepalive", "half-open"):
+    for kind in ("retransmit", "rekey", "expire", "dpd", "keepalive", "half-open", "lifetime"):
         core.timers.cancel((kind, sa.cookies))
     for exchange in list(sa.quick.values()):
         negotiate.drop_quick(core, sa, exchange)

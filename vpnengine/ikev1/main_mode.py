@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from vpnengine.esp.sa import Address
-from vpnengine.ikev1 import authentication, lifecycle, phase1, retransmit, vendors
+from vpnengine.ikev1 import agreements, authentication, lifecycle, phase1, retransmit, vendors
 from vpnengine.ikev1.core import Core
 from vpnengine.ikev1.model import IsakmpSa, Peer
 from vpnengine.ikev1.states import Phase1, Role
@@ -83,6 +83,7 @@ def main_6(core: Core, sa: IsakmpSa, header: Header, payloads: Payloads) -> None
     authentication.verify(core, sa, payloads)
     retransmit.cancel(core, sa.cookies)
     sa.reply = None
+    agreements.take_phase1(core, sa, payloads)
     lifecycle.established(core, sa, first=phase1.has_initial_contact(payloads))
 
 

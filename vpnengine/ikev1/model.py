@@ -18,6 +18,7 @@ from vpnengine.esp.sa import Address, IpsecSaPair, Selector
 from vpnengine.ikev1.credentials import Credentials, load_credentials
 from vpnengine.ikev1.interface import Transmit
 from vpnengine.ikev1.keys import Phase1Keys
+from vpnengine.ikev1.lifetimes import NOTHING, Life
 from vpnengine.ikev1.natt import NO_NAT, Nat, Version
 from vpnengine.ikev1.states import Phase1, Quick, Role
 from vpnengine.isakmp.constants import AUTH_PSK, Exchange
@@ -32,6 +33,7 @@ class Pair:
     created: float
     expires: float
     pfs: DhGroup | None
+    offered: Life = NOTHING
     replaced: bool = False
     confirmed: bool = False
 
@@ -85,7 +87,9 @@ class IsakmpSa:
     sa_body: bytes = b""
     proposal: IkeProposal | None = None
     method: int = AUTH_PSK
-    lifetime_s: int = 0
+    life: Life = NOTHING
+    offered: Life = NOTHING
+    octets: int = 0
     key_exchange: KeyExchange | None = None
     public_i: bytes = b""
     public_r: bytes = b""

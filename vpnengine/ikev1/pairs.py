@@ -6,9 +6,10 @@ from dataclasses import replace
 
 from vpnengine.contract.config import StartMode
 from vpnengine.esp.sa import Address, Selector
-from vpnengine.ikev1 import informational, lifecycle, negotiate
+from vpnengine.ikev1 import informational, lifecycle, lifetimes, negotiate
 from vpnengine.ikev1.core import Core
 from vpnengine.ikev1.interface import InstallSa, MoveSa, RemoveSa
+from vpnengine.ikev1.lifetimes import Life
 from vpnengine.ikev1.model import Pair, Peer
 from vpnengine.ikev1.states import Role
 
@@ -49,11 +50,33 @@ def confirm(core: Core, spi_in: int) -> None:
             _replace(core, peer, older, by=pair.role)
 
 
-def shorten(core: Core, peer: Peer, pair: Pair, life: float) -> None:
-    """The peer gives the pair a shorter life in seconds."""
-    pair.expires = min(pair.expires, pair.created + life)
-    if not pair.replaced:
+def octet_limits(core: Core, life: Life, role: Role) -> tuple[int | None, int | None]:
+    """(soft, hard) limits in octets; as with time, the initiator goes first and at no fixed moment."""
+    hard = life.octets
+    if hard is None:
+        return None, None
+    share = 0.95 if role is Role.RESPONDER else 0.8 + 0.1 * int.from_bytes(core.rng(2), "big") / 0xFFFF
+    return int(hard * share), hard
+
+
+def shorten(core: Core, peer: Peer, pair: Pair, life: Life) -> None:
+    """The peer gives the pair a shorter life."""
+    known = Life(int(pair.expires - pair.created), (pair.params.hard_bytes or 0) // 1024 or None)
+    life = lifetimes.lower(known, life)
+    pair.expires = min(pair.expires, pair.created + float(life.seconds or 0))
+    soft, hard = octet_limits(core, life, pair.role)
+    if hard != pair.params.hard_bytes:
+        pair.params = replace(pair.params, soft_bytes=soft, hard_bytes=hard)
+        core.effects.append(InstallSa(pair.params, outbound=pair.confirmed))
+    if pair.confirmed and not pair.replaced:
         _arm(core, peer, pair)
+
+
+def exhausted(core: Core, peer: Peer, pair: Pair) -> None:
+    """The data path says that a pair has carried all that it may."""
+    core.emit("ike.phase2.exhausted", peer=peer, pair=pair, spi=pair.params.spi_in)
+    delete(core, peer, pair)
+    reopen(core, peer)
 
 
 def _arm(core: Core, peer: Peer, pair: Pair) -> None:

@@ -11,6 +11,7 @@ from vpnengine.ikev1 import (
     informational,
     keys,
     lifecycle,
+    lifetimes,
     natt,
     proposals,
     retransmit,
@@ -84,20 +85,26 @@ def _refuse(core: Core, sa: IsakmpSa, offer: SecurityAssociation) -> None:
 
 def _no_proposal(peer: Peer, offer: SecurityAssociation) -> LocalConfigFault:
     accepted = proposals.accepted_phase1(peer.config.phase1, authentication.acceptable(peer, Role.RESPONDER))
-    evidence = proposals.mismatch_evidence(accepted, proposals.offered_phase1(offer))
+    difference = proposals.compare(accepted, proposals.offered_phase1(offer))
+    evidence = proposals.mismatch_evidence(difference)
     hint = (
         f"The peer offers {evidence['offered']}; this side accepts {evidence['accepted']}. Nearest: "
         f"{evidence.get('nearest', 'none')}. Change Phase 1 here to what the peer offers, or the peer's to "
         "what is accepted here."
     )
-    return LocalConfigFault("ike.phase1.no_proposal", hint=hint, evidence=evidence, notify=c.Notify.NO_PROPOSAL_CHOSEN)
+    return LocalConfigFault(
+        "ike.phase1.no_proposal",
+        hint=hint,
+        evidence=evidence,
+        difference=difference,
+        notify=c.Notify.NO_PROPOSAL_CHOSEN,
+    )
 
 
 def agree(sa: IsakmpSa, choice: proposals.Phase1Choice) -> None:
-    """Keep what was agreed; the shorter lifetime counts."""
-    policy = sa.peer.config.phase1
-    sa.proposal, sa.method = choice.proposal, choice.method
-    sa.lifetime_s = min(choice.lifetime_s or policy.lifetime_s, policy.lifetime_s)
+    """Keep what was agreed; the lower lifetime counts."""
+    sa.proposal, sa.method, sa.offered = choice.proposal, choice.method, choice.offered
+    sa.life = lifetimes.lower(lifetimes.of_policy(sa.peer.config.phase1), choice.offered)
 
 
 def take_choice(core: Core, sa: IsakmpSa, header: Header, payloads: Payloads) -> None:
@@ -111,9 +118,11 @@ def take_choice(core: Core, sa: IsakmpSa, header: Header, payloads: Payloads) ->
     methods = authentication.acceptable(sa.peer, Role.INITIATOR)
     choice = proposals.choose_phase1(answer, sa.peer.config.phase1, methods)
     retransmit.cancel(core, sa.cookies)
-    if choice is None or len(proposals.offered_phase1(answer)) != 1:
-        evidence = {"chosen": ", ".join(map(str, proposals.offered_phase1(answer)))}
-        raise PeerFault("ike.phase1.bad_choice", evidence=evidence)
+    chosen = proposals.offered_phase1(answer)
+    if choice is None or len(chosen) != 1:
+        difference = proposals.compare(proposals.accepted_phase1(sa.peer.config.phase1, methods), chosen)
+        evidence = {"chosen": ", ".join(difference.theirs)}
+        raise PeerFault("ike.phase1.bad_choice", evidence=evidence, difference=difference)
     core.set_responder_cookie(sa, header.responder_cookie)
     agree(sa, choice)
     vendors.note(core, sa, payloads)
@@ -177,7 +186,7 @@ def derive(sa: IsakmpSa) -> None:
         raise PeerFault("ike.phase1.public_value", reason=str(error), notify=c.Notify.INVALID_KEY_INFORMATION) from None
     skeyid = authentication.skeyid(sa, shared)
     sa.keys = keys.phase1_keys(sa.proposal.hash, sa.proposal.encryption, skeyid, shared, sa.cookies)
-    sa.iv = keys.phase1_iv(sa.proposal.hash, sa.public_i, sa.public_r)
+    sa.iv = keys.phase1_iv(sa.proposal.hash, sa.proposal.encryption, sa.public_i, sa.public_r)
     sa.key_exchange = None
 
 

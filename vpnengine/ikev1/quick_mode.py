@@ -8,11 +8,23 @@ from vpnengine.contract.config import PeerConfig
 from vpnengine.contract.events import Side
 from vpnengine.crypto.dh import InvalidPublicValue, KeyExchange
 from vpnengine.crypto.secret import Secret
-from vpnengine.esp.sa import EspTransform, IpsecSaPair, Selector
-from vpnengine.ikev1 import channel, informational, keys, natt, negotiate, pairs, proposals, retransmit
+from vpnengine.esp.sa import IpsecSaPair, Selector
+from vpnengine.ikev1 import (
+    agreements,
+    channel,
+    informational,
+    keys,
+    lifetimes,
+    natt,
+    negotiate,
+    pairs,
+    proposals,
+    retransmit,
+)
 from vpnengine.ikev1.core import Core
 from vpnengine.ikev1.faults import Fault, LocalConfigFault, PeerFault
 from vpnengine.ikev1.identities import address_identity, describe_network, identity_network, network_identity
+from vpnengine.ikev1.lifetimes import Life
 from vpnengine.ikev1.model import IsakmpSa, Pair, QuickExchange
 from vpnengine.ikev1.selectors import selector_fault
 from vpnengine.ikev1.states import Quick, Role
@@ -121,7 +133,7 @@ def quick_1(core: Core, sa: IsakmpSa, exchange: QuickExchange, payloads: Payload
     if selector not in sa.peer.selectors or any(i.protocol or i.port for i in ids) or selector is None:
         raise selector_fault(sa.peer, ids[1], ids[0])
     exchange.selector = selector
-    choice = proposals.choose_phase2(offer, config.phase2, [mode_of(sa)])
+    choice = proposals.choose_phase2(offer, config.phase2, [mode_of(sa)], config.phase2.pfs_accepted)
     if choice is None:
         raise _no_proposal(config, offer, mode_of(sa))
     public = payloads.first(KeyExchangeData)
@@ -129,16 +141,18 @@ def quick_1(core: Core, sa: IsakmpSa, exchange: QuickExchange, payloads: Payload
     answer = proposals.with_spi(choice, exchange.spi_in)
     chain: list[Payload] = [answer, Nonce(exchange.nonce_r)]
     shared = None
-    if config.phase2.pfs_group:
+    if choice.group:
         if public is None:
             raise DecodeError(0, "KE", "is missing although the proposal asks for PFS")
-        exchange.key_exchange = KeyExchange(config.phase2.pfs_group)
+        exchange.key_exchange = KeyExchange(choice.group)
         chain.append(KeyExchangeData(exchange.key_exchange.public))
         shared = _shared(exchange, public.data)
     chain += payloads.all(Identification)
+    life = lifetimes.lower(lifetimes.of_policy(config.phase2), choice.offered)
+    chain += agreements.phase2_notice(life, choice.offered, exchange.spi_in)
     _send(core, sa, exchange, chain, exchange.nonce_i, "quick 2")
     _repeat(core, sa, exchange)
-    _install(core, sa, exchange, choice, shared)
+    _install(core, sa, exchange, choice, life, shared)
 
 
 def quick_2(core: Core, sa: IsakmpSa, exchange: QuickExchange, payloads: Payloads) -> None:
@@ -146,10 +160,9 @@ def quick_2(core: Core, sa: IsakmpSa, exchange: QuickExchange, payloads: Payload
     phase1, proposal = channel.agreed(sa)
     policy = sa.peer.config.phase2
     answer = payloads.only(SecurityAssociation, "SA")
-    choice = proposals.choose_phase2(answer, policy, [mode_of(sa)])
+    choice = proposals.choose_phase2(answer, policy, [mode_of(sa)], [policy.pfs_group])
     if choice is None or len(proposals.offered_phase2(answer)) != 1:
-        chosen = ", ".join(map(str, proposals.offered_phase2(answer)))
-        raise PeerFault("ike.phase2.bad_choice", evidence={"chosen": chosen}, notify=c.Notify.NO_PROPOSAL_CHOSEN)
+        raise _bad_choice(sa, answer)
     _check_returned_ids(exchange, payloads)
     exchange.nonce_r, exchange.spi_out = payloads.only(Nonce, "NONCE").data, choice.spi
     public = payloads.first(KeyExchangeData)
@@ -157,7 +170,10 @@ def quick_2(core: Core, sa: IsakmpSa, exchange: QuickExchange, payloads: Payload
         raise DecodeError(0, "KE", "is missing although the proposal asks for PFS")
     shared = _shared(exchange, public.data) if policy.pfs_group and public else None
     retransmit.cancel(core, (sa.cookies, exchange.message_id))
-    pair = _install(core, sa, exchange, choice, shared)
+    said = agreements.of_payloads(payloads, c.Protocol.ESP)
+    life = lifetimes.lower(lifetimes.lower(lifetimes.of_policy(policy), choice.offered), said)
+    pair = _install(core, sa, exchange, choice, life, shared)
+    agreements.heard_in_quick(core, sa, pair, payloads)
     nonces = (exchange.nonce_i, exchange.nonce_r)
     digest = Hash(keys.quick_hash_3(proposal.hash, phase1, exchange.message_id, nonces))
     first, body = build_payloads([digest])
@@ -199,8 +215,6 @@ def _finished(core: Core, sa: IsakmpSa, exchange: QuickExchange, payloads: Paylo
     """The exchange stays a while, to answer a repeated message."""
     if sa.peer.last_failure and sa.peer.last_failure.code.startswith(("ike.phase2", "ike.dpd", "ike.phase1")):
         sa.peer.last_failure = None
-    for notification in payloads.all(Notification):
-        informational.responder_lifetime(core, sa, exchange.spi_in, notification)
     key = ("quick", (sa.cookies, exchange.message_id))
     core.timers.set(
         key, core.now + KEEP_DONE_S, "forget a quick mode", lambda: negotiate.drop_quick(core, sa, exchange)
@@ -272,15 +286,29 @@ def _refusal_hint(
 
 
 def _no_proposal(config: PeerConfig, offer: SecurityAssociation, mode: c.Encapsulation) -> LocalConfigFault:
-    evidence = proposals.mismatch_evidence(
-        proposals.accepted_phase2(config.phase2, mode), proposals.offered_phase2(offer)
-    )
+    difference = proposals.compare(proposals.accepted_phase2(config.phase2, mode), proposals.offered_phase2(offer))
+    evidence = proposals.mismatch_evidence(difference)
     hint = (
         f"The peer offers {evidence['offered'] or 'nothing for ESP'}; this side accepts {evidence['accepted']}. "
         f"Nearest: {evidence.get('nearest', 'none')}. Change Phase 2 here to what the peer offers, or the peer's to "
         "what is accepted here."
     )
-    return LocalConfigFault("ike.phase2.no_proposal", hint=hint, evidence=evidence, notify=c.Notify.NO_PROPOSAL_CHOSEN)
+    return LocalConfigFault(
+        "ike.phase2.no_proposal",
+        hint=hint,
+        evidence=evidence,
+        difference=difference,
+        notify=c.Notify.NO_PROPOSAL_CHOSEN,
+    )
+
+
+def _bad_choice(sa: IsakmpSa, answer: SecurityAssociation) -> PeerFault:
+    accepted = proposals.accepted_phase2(sa.peer.config.phase2, mode_of(sa))
+    difference = proposals.compare(accepted, proposals.offered_phase2(answer))
+    evidence = {"chosen": ", ".join(difference.theirs)}
+    return PeerFault(
+        "ike.phase2.bad_choice", evidence=evidence, difference=difference, notify=c.Notify.NO_PROPOSAL_CHOSEN
+    )
 
 
 def _ids(sa: IsakmpSa, payloads: Payloads) -> tuple[Identification, Identification]:
@@ -327,13 +355,14 @@ def _install(
     sa: IsakmpSa,
     exchange: QuickExchange,
     choice: proposals.Phase2Choice,
+    life: Life,
     shared: Secret | None,
 ) -> Pair:
     """Install the pair for receiving; sending begins when the peer is ready for it."""
     phase1, proposal = channel.agreed(sa)
-    policy = sa.peer.config.phase2
     nonces = (exchange.nonce_i, exchange.nonce_r)
-    transform = EspTransform(choice.encryption, choice.integrity)
+    transform = choice.transform
+    soft, hard = pairs.octet_limits(core, life, exchange.role)
     params = IpsecSaPair(
         peer_id=sa.peer.id,
         spi_in=exchange.spi_in,
@@ -345,9 +374,13 @@ def _install(
         local=sa.local,
         remote=sa.remote,
         udp=sa.nat.encapsulate,
+        replay_window=sa.peer.config.replay_window,
+        soft_bytes=soft,
+        hard_bytes=hard,
     )
-    life = min(choice.lifetime_s or policy.lifetime_s, policy.lifetime_s)
-    pair = Pair(params, exchange.role, core.now, core.now + life, policy.pfs_group)
+    expires = core.now + float(life.seconds or sa.peer.config.phase2.lifetime_s)
+    pair = Pair(params, exchange.role, core.now, expires, choice.group, choice.offered)
     exchange.key_exchange = None
+    agreements.phase2(core, sa, pair)
     pairs.install(core, sa.peer, pair)
     return pair

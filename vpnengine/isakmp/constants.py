@@ -95,6 +95,43 @@ class EspAttribute(IntEnum):
     ENCAPSULATION = 4
     AUTHENTICATION = 5
     KEY_LENGTH = 6
+    EXTENDED_SEQUENCE = 11  # RFC 4304 section 2
+
+
+class IkeCipherId(IntEnum):
+    """Encryption algorithms of phase 1 (RFC 2409 appendix A, RFC 3602 section 5.1, RFC 4312 section 4)."""
+
+    DES_CBC = 1
+    IDEA_CBC = 2
+    BLOWFISH_CBC = 3
+    RC5_CBC = 4
+    TRIPLE_DES_CBC = 5
+    CAST_CBC = 6
+    AES_CBC = 7
+    CAMELLIA_CBC = 8
+
+
+class EspTransformId(IntEnum):
+    """ESP transform identifiers (RFC 2407 section 4.4.4, RFC 3602, RFC 3686, RFC 4106, RFC 4309, RFC 4312)."""
+
+    DES = 2
+    TRIPLE_DES = 3
+    RC5 = 4
+    IDEA = 5
+    CAST = 6
+    BLOWFISH = 7
+    NULL = 11
+    AES_CBC = 12
+    AES_CTR = 13
+    AES_CCM_8 = 14
+    AES_CCM_12 = 15
+    AES_CCM_16 = 16
+    AES_GCM_8 = 18
+    AES_GCM_12 = 19
+    AES_GCM_16 = 20
+    SEED = 21
+    CAMELLIA = 22
+    AES_GMAC = 23
 
 
 class IdType(IntEnum):
@@ -172,6 +209,7 @@ AUTH_ECDSA_256, AUTH_ECDSA_384, AUTH_ECDSA_521 = 9, 10, 11  # RFC 4754 section 4
 SIGNATURE_METHODS = frozenset((AUTH_RSA, AUTH_ECDSA_256, AUTH_ECDSA_384, AUTH_ECDSA_521))
 LIFE_SECONDS = 1
 LIFE_KILOBYTES = 2
+EXTENDED_SEQUENCE_64 = 1  # RFC 4304 section 2
 
 
 def notify_name(number: int) -> str:
