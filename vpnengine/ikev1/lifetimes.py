@@ -16,6 +16,7 @@ from vpnengine.isakmp.sa_payload import Attribute, Transform
 
 MIN_S = 60
 MIN_KB = 1_024
+FOREVER = 0xFFFFFFFF
 _KILOBYTE = 1_024
 # (life type, life duration) of the two phases.
 PHASE1 = (c.IkeAttribute.LIFE_TYPE, c.IkeAttribute.LIFE_DURATION)
@@ -51,7 +52,8 @@ def of_policy(policy: Phase1Policy | Phase2Policy) -> Life:
 def of_transform(transform: Transform, attributes: tuple[int, int]) -> Life:
     """What a transform says; a duration of zero says nothing."""
     found = transform.lifetimes(*attributes)
-    return Life(found.get(c.LIFE_SECONDS) or None, found.get(c.LIFE_KILOBYTES) or None)
+    seconds, kilobytes = (min(found.get(kind, 0), FOREVER) for kind in (c.LIFE_SECONDS, c.LIFE_KILOBYTES))
+    return Life(seconds or None, kilobytes or None)
 
 
 def lower(ours: Life, theirs: Life) -> Life:

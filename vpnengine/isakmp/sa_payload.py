@@ -12,6 +12,7 @@ from vpnengine.isakmp.reader import Reader
 MAX_PROPOSALS = 32
 MAX_TRANSFORMS = 255
 MAX_ATTRIBUTES = 32
+MAX_ATTRIBUTE = 32  # octets of one value; durations have been seen in 4 and 8
 _BASIC = 0x8000
 
 
@@ -28,12 +29,12 @@ class Attribute:
 
     @classmethod
     def parse(cls, reader: Reader) -> Attribute:
-        """:raises DecodeError: if it is cut short, or its value has more than 8 octets."""
+        """:raises DecodeError: if it is cut short, or its value is empty or longer than ``MAX_ATTRIBUTE`` octets."""
         kind = reader.u16("attribute type")
         if kind & _BASIC:
             return cls(kind & ~_BASIC, reader.u16("attribute value"))
         size = reader.u16("attribute length")
-        if not 1 <= size <= 8:
+        if not 1 <= size <= MAX_ATTRIBUTE:
             raise reader.fail(f"an attribute of {size} octets")
         return cls(kind, int.from_bytes(reader.take(size, "attribute value"), "big"), size)
 
