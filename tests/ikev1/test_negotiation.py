@@ -6,7 +6,7 @@ import itertools
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.ikev1.pair import LEFT, PSK, RIGHT, Address, Network, document, mirrored, peer_row
@@ -101,6 +101,7 @@ def test_one_message_suffers(number: int, fate: list[float]) -> None:
 
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 2**32), st.integers(5, 30))
+@example(7292675, 18)  # a timer of dead peer detection was due for ever
 def test_heavy_loss_and_reordering_converge(seed: int, loss: int) -> None:
     network = Network(document(peer_row(start="immediate")), document(mirrored(peer_row())), seed=seed)
 

@@ -50,7 +50,7 @@ def publics() -> tuple[bytes, bytes]:
 
 def opened(number: int) -> Payloads:
     """Message 5 or 6: the IV of 6 is the last block of 5."""
-    iv = keys.phase1_iv(HASH, *publics()) if number == 5 else MESSAGES[4][-16:]
+    iv = keys.phase1_iv(HASH, IkeEncryption.AES256, *publics()) if number == 5 else MESSAGES[4][-16:]
     message = MESSAGES[number - 1]
     plain = ike_cipher.decrypt(IkeEncryption.AES256, derived().cipher, iv, message[28:])
     return parse_payloads(Header.parse(message).next_payload, plain)

@@ -9,6 +9,7 @@ from vpnengine.ikev1.states import Phase1
 from vpnengine.isakmp import constants as c
 from vpnengine.isakmp.payloads import Notification
 
+GRAIN_S = 0.001  # a shorter wait may be lost in the rounding of the clock, and its timer be due for ever
 _SEQUENCE_MASK = 0x7FFFFFFF  # RFC 3706 section 5.5: the first one has its high bit clear
 
 
@@ -32,10 +33,8 @@ def _due(core: Core, sa: IsakmpSa) -> None:
     if sa.dpd_since is not None and core.now - sa.dpd_since >= policy.timeout_s:
         lifecycle.peer_vanished(core, sa)
         return
-    silence = core.now - sa.last_heard
-    if sa.dpd_since is None and silence < policy.interval_s:
-        wait = policy.interval_s - silence
-    else:
+    wait = policy.interval_s - (core.now - sa.last_heard)
+    if sa.dpd_since is not None or wait < GRAIN_S:
         _ask(core, sa)
         wait = max(0.5, min(policy.interval_s, policy.timeout_s / 4))
     core.timers.set(("dpd", sa.cookies), core.now + wait, "dead peer detection", lambda: _due(core, sa))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from vpnengine.contract.status import PeerStatus, Phase1Status, SaState, SaStatus
-from vpnengine.ikev1 import proposals
+from vpnengine.ikev1 import numbers
 from vpnengine.ikev1.core import Core
 from vpnengine.ikev1.model import IsakmpSa, Pair, Peer
 
@@ -60,7 +60,7 @@ def _established(core: Core, sa: IsakmpSa) -> Phase1Status:
         remote=str(sa.remote),
         local_identity=sa.local_identity,
         remote_identity=sa.remote_identity,
-        authentication=proposals.METHOD_NAMES.get(sa.method),
+        authentication=numbers.METHOD_NAMES.get(sa.method),
         remote_certificate=str(sa.peer_certificates[0].subject) if sa.peer_certificates else None,
         remote_certificate_until=sa.peer_certificates[0].not_after if sa.peer_certificates else None,
         nat=_nat(sa),
