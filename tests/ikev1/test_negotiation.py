@@ -6,11 +6,12 @@ import itertools
 from typing import Any
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.ikev1.pair import LEFT, PSK, RIGHT, Address, Network, document, mirrored, peer_row
 from vpnengine.contract.events import Side
+from vpnengine.ikev1 import dpd
 from vpnengine.ikev1.interface import Configure, InitiatePeer, RekeyPeer, Shutdown, TerminatePeer
 
 IKE = [
@@ -101,7 +102,6 @@ def test_one_message_suffers(number: int, fate: list[float]) -> None:
 
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 2**32), st.integers(5, 30))
-@example(7292675, 18)  # a timer of dead peer detection was due for ever
 def test_heavy_loss_and_reordering_converge(seed: int, loss: int) -> None:
     network = Network(document(peer_row(start="immediate")), document(mirrored(peer_row())), seed=seed)
 
@@ -183,6 +183,41 @@ def test_dead_peer_is_noticed_and_traffic_brings_it_back() -> None:
     assert "ike.dpd.dead" in network.left.codes() and not network.left.installed
     network.run(60)
     network.fate = lambda count, source, transmit: [0.01]
+    up(network)
+
+
+def test_a_probe_is_not_due_for_ever() -> None:
+    """The time left until the next probe may be lost in the rounding of the clock."""
+    network = joined(peer_row(dpd={"interval_s": 10}))
+    up(network)
+    endpoint = network.left.endpoint
+    sa = next(iter(endpoint._core.sas.values()))
+    candidates = (network.now + n / 997 for n in range(100_000))
+    heard = next(x for x in candidates if 10 - ((x + 10) - x) > 0 and (x + 10) + (10 - ((x + 10) - x)) == x + 10)
+    sa.last_heard = heard
+    endpoint._core.timers.set(("dpd", sa.cookies), heard + 10, "", lambda: dpd._due(endpoint._core, sa))
+    for _ in range(20):
+        endpoint.handle_timer(heard + 10)
+    timer = endpoint.next_timer()
+    assert timer is not None and timer[0] > heard + 10
+
+
+def test_a_responder_that_gives_up_tells_the_initiator() -> None:
+    network = joined()
+
+    def pair_agreed() -> bool:
+        return any(
+            exchange.spi_out for sa in network.left.endpoint._core.sas.values() for exchange in sa.quick.values()
+        )
+
+    network.fate = lambda count, source, transmit: [] if source == LEFT and pair_agreed() else [0.01]
+    network.command(network.left, InitiatePeer("right"))
+    # The initiator counts the pair as up; its last message never arrives.
+    assert network.run(60, lambda: "ike.phase2.timeout" in network.right.codes())
+    assert network.left.installed
+    network.fate = lambda count, source, transmit: [0.01]
+    network.run(1)
+    assert not network.left.installed and "ike.phase2.peer_deleted" in network.left.codes()
     up(network)
 
 

@@ -37,6 +37,7 @@ from vpnengine.isakmp.sa_payload import SecurityAssociation
 NONCE_LENGTH = 32
 KEEP_DONE_S = 60.0
 COOLING_S = 5.0
+GONE_TIMES, GONE_PAUSE_S = 3, 3.0
 MIN_PAUSE_S, MAX_PAUSE_S = 0.03, 0.25
 
 
@@ -77,7 +78,21 @@ def _repeat(core: Core, sa: IsakmpSa, exchange: QuickExchange) -> None:
 def _timeout(core: Core, sa: IsakmpSa, exchange: QuickExchange) -> None:
     core.counters["phase 2 failed"] += 1
     core.emit("ike.phase2.timeout", sa=sa, selector=exchange.selector, cookies=sa.name)
+    if exchange.role is Role.RESPONDER:
+        _tell_gone(core, sa, exchange.spi_in, GONE_TIMES)
     _abandon(core, sa, exchange)
+
+
+def _tell_gone(core: Core, sa: IsakmpSa, spi_in: int, times: int) -> None:
+    """Delete a pair in which the initiator believes, as its last message was lost each time.
+
+    Nothing answers a delete, and the path is a bad one: it is said more than once.
+    """
+    if not sa.usable or not times:
+        return
+    informational.send_delete_esp(core, sa, [spi_in])
+    again = core.now + GONE_PAUSE_S
+    core.timers.set(("gone", spi_in), again, "delete again", lambda: _tell_gone(core, sa, spi_in, times - 1))
 
 
 def _abandon(core: Core, sa: IsakmpSa, exchange: QuickExchange) -> None:
