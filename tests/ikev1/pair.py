@@ -121,7 +121,7 @@ class Network:
             case MoveSa(spi_in, remote):
                 assert spi_in in node.installed and remote.host
             case Resolve(peer_id, host):
-                self.command(node, Resolved(peer_id, host, node.host))
+                self.command(node, Resolved(peer_id, host, node.host, host))
 
     def step(self) -> bool:
         """Deliver the next datagram or run the next timer, whichever comes first."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 
 import pytest
 from hypothesis import given, settings
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.ikev1.pair import LEFT, RIGHT, Address, Network, document, mirrored, peer_row
 from tests.ikev1.test_negotiation import joined, up
-from vpnengine.ikev1.states import MAIN_MODE, QUICK_MODE, Phase1, Quick, Role, UnexpectedMessage, main_mode_row
+from vpnengine.ikev1.states import PHASE1, QUICK_MODE, Phase1, Quick, Role, UnexpectedMessage, phase1_row
 from vpnengine.isakmp.constants import Exchange, Flag, Notify
 from vpnengine.isakmp.errors import DecodeError
 from vpnengine.isakmp.message import Header, build_payloads, parse_payloads
@@ -137,13 +138,13 @@ def test_too_many_payloads(count: int) -> None:
 
 def test_tables_are_whole() -> None:
     """Every state is reached, every row cites its source, and unlisted pairs have a name."""
-    reached = {row.following for row in (*MAIN_MODE.values(), *QUICK_MODE.values())}
-    starts = {Phase1.MM1_SENT, Phase1.MM2_SENT, Phase1.DEAD, Quick.START, Quick.QM1_SENT}
-    assert reached | starts == set(Phase1) | set(Quick)
-    assert all(row.source.startswith("RFC 2409") for row in (*MAIN_MODE.values(), *QUICK_MODE.values()))
-    for role in Role:
+    rows = [row for table in (*PHASE1.values(), QUICK_MODE) for row in table.values()]
+    starts = {Phase1.MM1_SENT, Phase1.MM2_SENT, Phase1.AM1_SENT, Phase1.AM2_SENT, Phase1.DEAD}
+    assert {row.following for row in rows} | starts | {Quick.START, Quick.QM1_SENT} == set(Phase1) | set(Quick)
+    assert all(row.source.startswith("RFC 2409") for row in rows)
+    for role, exchange in itertools.product(Role, PHASE1):
         with pytest.raises(UnexpectedMessage):
-            main_mode_row(role, Phase1.ESTABLISHED)
+            phase1_row(exchange, role, Phase1.ESTABLISHED)
 
 
 def test_messages_survive_a_round_trip() -> None:

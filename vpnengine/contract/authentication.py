@@ -15,6 +15,7 @@ from pydantic import AfterValidator, SecretStr
 from vpnengine.contract.identity import Identity, IdentityType
 
 MIN_PSK_LENGTH = 8
+MIN_AGGRESSIVE_PSK_LENGTH = 20
 MAX_PEM = 262_144
 MAX_CRL = 16_777_216
 Authentication = Literal["psk", "rsa", "ecdsa"]
@@ -38,13 +39,18 @@ Certificates = Annotated[str, AfterValidator(lambda text: _pem(text, _CERTIFICAT
 RevocationLists = Annotated[str, AfterValidator(lambda text: _pem(text, {"X509 CRL"}, "a revocation list", MAX_CRL))]
 
 
-def check_psk(psk: SecretStr | None) -> None:
+def check_psk(psk: SecretStr | None, aggressive: bool = False) -> None:
     """:raises ValueError: if the secret is missing or short."""
     secret = psk.get_secret_value() if psk else ""
     if not secret:
         raise ValueError("psk: the pre-shared secret is empty; enter the one that the other gateway has")
     if len(secret) < MIN_PSK_LENGTH:
         raise ValueError(f"psk: the pre-shared secret is shorter than {MIN_PSK_LENGTH} characters")
+    if aggressive and len(secret) < MIN_AGGRESSIVE_PSK_LENGTH:
+        raise ValueError(
+            f"psk: aggressive mode needs at least {MIN_AGGRESSIVE_PSK_LENGTH} random characters: whoever watches "
+            "the negotiation, or asks for one, can try secrets offline"
+        )
 
 
 def check_own_certificate(method: str, certificate: str | None, private_key: SecretStr | None) -> None:

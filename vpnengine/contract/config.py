@@ -25,7 +25,7 @@ from vpnengine.contract.authentication import (
 from vpnengine.contract.identity import Identity
 from vpnengine.contract.policies import DpdPolicy, Phase1Policy, Phase2Policy, RetransmitPolicy, weak_choices
 from vpnengine.contract.problems import Problem, Refused, problems_of
-from vpnengine.contract.types import Host, Model, Subnet
+from vpnengine.contract.types import Host, Model, Remote, Subnet, remote_networks
 
 SCHEMA_VERSION: Literal[1] = 1
 
@@ -41,8 +41,11 @@ class StartMode(StrEnum):
 class PeerConfig(Model):
     """One third-party gateway.
 
-    ``id`` is stable over renames. ``local_address`` None means the address that
-    the routing table chooses. ``psk`` is the pre-shared secret in UTF-8. ``legacy`` allows weak
+    ``id`` is stable over renames. ``remote`` is a host, a subnet, a range or ``any``; from
+    anything but a host the peer has to begin. ``alternates`` are further hosts to try, in
+    order. ``local_address`` None means the address that the routing table chooses. ``psk`` is
+    the pre-shared secret in UTF-8. ``exchange`` aggressive is for peers that allow nothing
+    else: its hash lets whoever watches or asks try secrets offline. ``legacy`` allows weak
     algorithms. ``replay_window`` is in packets, for IPsec SAs negotiated from now on.
 
     ``nat_traversal`` “rfc” and “drafts” announce only RFC 3947 or only its drafts 02 and 03, for peers that
@@ -59,7 +62,8 @@ class PeerConfig(Model):
 
     id: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
     name: Annotated[str, Field(min_length=1, max_length=80)]
-    remote: Host
+    remote: Remote
+    alternates: Annotated[tuple[Host, ...], Field(max_length=8)] = ()
     local_address: IPvAnyAddress | None = None
     local_identity: Identity | None = None
     remote_identity: Identity | None = None
@@ -69,6 +73,7 @@ class PeerConfig(Model):
     private_key: SecretStr | None = None
     trusted_cas: Annotated[tuple[Certificates, ...], Field(max_length=64)] = ()
     crl: RevocationLists | None = None
+    exchange: Literal["main", "aggressive"] = "main"
     phase1: Phase1Policy = Phase1Policy()
     phase2: Phase2Policy = Phase2Policy()
     local_subnets: Annotated[tuple[Subnet, ...], Field(min_length=1, max_length=256)]
@@ -82,16 +87,25 @@ class PeerConfig(Model):
     legacy: bool = False
     replay_window: Annotated[int, Field(ge=32, le=4_096)] = 64
 
+    @property
+    def fixed(self) -> bool:
+        """True if the peer's address is known, so that we can begin."""
+        return not remote_networks(self.remote)
+
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.authentication == "psk":
-            check_psk(self.psk)
+            check_psk(self.psk, aggressive=self.exchange == "aggressive")
         else:
             check_own_certificate(self.authentication, self.certificate, self.private_key)
             check_trust(self.authentication, self.trusted_cas)
             check_provable("local_identity", self.local_identity)
             check_provable("remote_identity", self.remote_identity)
+            if not self.fixed and self.remote_identity is None:
+                raise ValueError("remote_identity: a peer without a fixed address needs one that its certificate says")
         self._check_legacy()
+        self._check_address()
+        self._check_exchange()
         _check_overlaps("local_subnets", self.local_subnets)
         _check_overlaps("remote_subnets", self.remote_subnets)
         for mine in self.local_subnets:
@@ -111,6 +125,24 @@ class PeerConfig(Model):
             raise ValueError(
                 f"{field}: {algorithm.value} is weak: {algorithm.weakness}. Choose a stronger one, or, if the other "
                 "gateway knows nothing better, turn on “Allow legacy algorithms” (legacy) for this peer"
+            )
+
+    def _check_address(self) -> None:
+        if not self.fixed and self.start is not StartMode.RESPONDER:
+            raise ValueError(
+                f"start: {self.remote} is no single address, so that only the peer can begin; choose “responder”"
+            )
+        if not self.fixed and self.alternates:
+            raise ValueError(f"alternates: {self.remote} is no single address; further ones have no use")
+        if len({self.remote, *self.alternates}) <= len(self.alternates):
+            raise ValueError("alternates: list each address once, and not the first one again")
+
+    def _check_exchange(self) -> None:
+        if self.exchange != "aggressive":
+            return
+        if len({proposal.group for proposal in self.phase1.proposals}) > 1:
+            raise ValueError(
+                "phase1.proposals: aggressive mode cannot negotiate the Diffie-Hellman group; choose one group only"
             )
 
 
@@ -135,6 +167,7 @@ class EngineConfig(Model):
         _check_unique("id", [p.id for p in self.peers])
         _check_unique("name", [p.name.casefold() for p in self.peers])
         _check_selectors(self.peers)
+        check_choice(self.peers)
         return self
 
 
@@ -169,6 +202,38 @@ def _check_selectors(peers: tuple[PeerConfig, ...]) -> None:
                     raise ValueError(
                         f"peers.{index}.remote_subnets: {theirs} from {mine} already goes to peer “{owner}”"
                     )
+
+
+def check_choice(peers: tuple[PeerConfig, ...]) -> None:
+    """A responder must be able to tell peers at one address apart, or some can never come up.
+
+    Main mode chooses the pre-shared secret by address alone; after it, and in aggressive mode,
+    the identity decides.
+
+    :raises ValueError: naming the field of the peer that cannot work.
+    """
+    seen: dict[tuple[str, str, str], list[PeerConfig]] = {}
+    for index, peer in enumerate(peers):
+        for address in (peer.remote, *peer.alternates):
+            before = seen.setdefault((peer.exchange, address, str(peer.local_address)), [])
+            for other in before:
+                _check_pair(index, peer, other)
+            before.append(peer)
+
+
+def _check_pair(index: int, peer: PeerConfig, other: PeerConfig) -> None:
+    where = f"the same address as peer “{other.name}”"
+    if peer.exchange == "main" and peer.psk and other.psk and peer.psk != other.psk:
+        raise ValueError(
+            f"peers.{index}.psk: {where} and another pre-shared secret; main mode chooses the secret by address alone, "
+            "so enter the same secret in both, or merge the two"
+        )
+    mine, theirs = (p.remote_identity and (p.remote_identity.type, p.remote_identity.value) for p in (peer, other))
+    if mine == theirs or (peer.exchange == "main" and None in (mine, theirs)):
+        raise ValueError(
+            f"peers.{index}.remote_identity: {where}; enter a remote identity of its own in each, or they cannot be "
+            "told apart"
+        )
 
 
 def parse_config(document: Any) -> EngineConfig:

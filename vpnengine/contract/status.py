@@ -47,7 +47,7 @@ class Phase1Status(_Model):
     state: Phase1State
     age_s: float | None = None
     role: Literal["initiator", "responder"] | None = None
-    exchange: Literal["main"] | None = None
+    exchange: Literal["main", "aggressive"] | None = None
     initiator_cookie: str | None = None
     responder_cookie: str | None = None
     encryption: str | None = None

@@ -8,6 +8,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict
 
+_Ip = ipaddress.IPv4Address | ipaddress.IPv6Address
+_Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 _HOST_LABEL = re.compile(r"^(?!-)[A-Za-z0-9_-]{1,63}(?<!-)$")
 
 
@@ -49,5 +51,50 @@ def host(text: str) -> str:
     return text.lower()
 
 
+ANYWHERE = ("0.0.0.0/0", "::/0")
+
+
+def remote(text: str) -> str:
+    """Where a peer is: a host, a subnet, a range like ``192.0.2.10-192.0.2.20``, or ``any``.
+
+    :raises ValueError: with a sentence, if it is none of these.
+    """
+    text = text.strip()
+    if text.casefold() in ("any", "%any"):
+        return "any"
+    if "/" in text:
+        subnet = ipaddress.ip_network(_subnet(text))
+        return host(str(subnet.network_address)) if subnet.num_addresses == 1 else str(subnet)
+    ends = _range(text)
+    if ends is None:
+        return host(text)
+    if ends[0].version != ends[1].version or int(ends[0]) > int(ends[1]):
+        raise ValueError(f"“{text}” is not a range; write the lower address first, like 192.0.2.10-192.0.2.20")
+    return f"{ends[0]}-{ends[1]}"
+
+
+def _range(text: str) -> tuple[_Ip, _Ip] | None:
+    first, dash, last = text.partition("-")
+    try:
+        return (ipaddress.ip_address(first.strip()), ipaddress.ip_address(last.strip())) if dash else None
+    except ValueError:
+        return None
+
+
+def remote_networks(text: str) -> tuple[_Network, ...]:
+    """The networks that a ``remote`` without a fixed address covers; empty for a host."""
+    if text == "any":
+        return tuple(ipaddress.ip_network(network) for network in ANYWHERE)
+    if "/" in text:
+        return (ipaddress.ip_network(text),)
+    match _range(text):
+        case (ipaddress.IPv4Address() as first, ipaddress.IPv4Address() as last):
+            return tuple(ipaddress.summarize_address_range(first, last))
+        case (ipaddress.IPv6Address() as first, ipaddress.IPv6Address() as last):
+            return tuple(ipaddress.summarize_address_range(first, last))
+    return ()
+
+
+Remote = Annotated[str, AfterValidator(remote)]
 Subnet = Annotated[str, AfterValidator(_subnet)]
 Host = Annotated[str, AfterValidator(host)]

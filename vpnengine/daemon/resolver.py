@@ -12,32 +12,33 @@ from vpnengine.dataplane.udp import MARK
 from vpnengine.ikev1.interface import Resolved, Unresolved
 
 
-async def resolve(peer: PeerConfig) -> Resolved | Unresolved:
-    """Ask the name server if need be, then the routing table."""
+async def resolve(peer: PeerConfig, name: str) -> Resolved | Unresolved:
+    """Ask the name server for one of the peer's hosts if need be, then the routing table."""
     try:
-        host = await _address(peer)
+        host = await _address(peer, name)
     except OSError as error:
         return Unresolved(
             peer.id,
-            f"the host name {peer.remote} does not resolve ({error.strerror}); "
-            "check the name, and this host's name server",
+            f"the host name {name} does not resolve ({error.strerror}); check the name, and this host's name server",
+            name,
         )
     try:
-        return Resolved(peer.id, host, str(peer.local_address or local_address(host)))
+        return Resolved(peer.id, host, str(peer.local_address or local_address(host)), name)
     except OSError as error:
-        return Unresolved(peer.id, f"no route leads to {host} ({error.strerror}); check this host's default route")
+        reason = f"no route leads to {host} ({error.strerror}); check this host's default route"
+        return Unresolved(peer.id, reason, name)
 
 
-async def _address(peer: PeerConfig) -> str:
+async def _address(peer: PeerConfig, name: str) -> str:
     try:
-        return str(ipaddress.ip_address(peer.remote))
+        return str(ipaddress.ip_address(name))
     except ValueError:
         pass
     family = socket.AF_UNSPEC
     if peer.local_address is not None:
         family = socket.AF_INET if peer.local_address.version == 4 else socket.AF_INET6
     loop = asyncio.get_running_loop()
-    found = await loop.getaddrinfo(peer.remote, None, family=family, type=socket.SOCK_DGRAM)
+    found = await loop.getaddrinfo(name, None, family=family, type=socket.SOCK_DGRAM)
     return str(found[0][4][0])
 
 

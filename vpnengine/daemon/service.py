@@ -205,14 +205,14 @@ class Engine:
                 self._dataplane.remove(spi_in)
             case MoveSa(spi_in, remote):
                 self._dataplane.update_remote(spi_in, remote)
-            case Resolve(peer_id):
-                self._spawn(self._resolve(peer_id))
+            case Resolve(peer_id, host):
+                self._spawn(self._resolve(peer_id, host))
 
-    async def _resolve(self, peer_id: str) -> None:
+    async def _resolve(self, peer_id: str, host: str) -> None:
         peer = next((p for p in self.config.peers if p.id == peer_id), None)
         if peer is None:
             return
-        answer: Resolved | Unresolved = await resolve(peer)
+        answer: Resolved | Unresolved = await resolve(peer, host)
         self._run(answer)
 
     def _transmit(self, transmit: Transmit) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from vpnengine.contract.algorithms import IkeHash
 from vpnengine.crypto.secret import Secret
 from vpnengine.crypto.signatures import KeyKind
-from vpnengine.ikev1 import channel, keys
+from vpnengine.ikev1 import channel, keys, selection
 from vpnengine.ikev1.core import Core
 from vpnengine.ikev1.faults import LocalConfigFault
 from vpnengine.ikev1.identities import describe_identity, same_identity
@@ -110,15 +110,32 @@ def requested(core: Core, sa: IsakmpSa, payloads: Payloads) -> None:
     method(sa).proof_of(sa.role).requested(core, sa, payloads)
 
 
+def identify(sa: IsakmpSa) -> Identification:
+    """Our ID payload."""
+    identity = method(sa).proof_of(sa.role).identity(sa)
+    sa.local_identity, sa.own_id = describe_identity(identity), identity
+    return identity
+
+
 def prove(core: Core, sa: IsakmpSa) -> list[Payload]:
-    """Our ID payload and our proof.
+    """Our proof of the identity that ``identify`` gave.
 
     :raises Fault: if this end cannot prove itself.
     """
-    identity = method(sa).proof_of(sa.role).identity(sa)
-    sa.local_identity = describe_identity(identity)
-    digest = auth_hash(sa, sa.role, identity.body())
-    return [identity, *method(sa).proof_of(sa.role).prove(core, sa, identity, digest)]
+    assert sa.own_id is not None  # noqa: S101 - identify() comes first
+    digest = auth_hash(sa, sa.role, sa.own_id.body())
+    return method(sa).proof_of(sa.role).prove(core, sa, sa.own_id, digest)
+
+
+def claim(sa: IsakmpSa, payloads: Payloads) -> None:
+    """Note who the other end says it is; nothing is proven yet.
+
+    :raises DecodeError: if the ID payload is missing or doubled, or no ID for phase 1.
+    """
+    identity = payloads.only(Identification, "ID")
+    if identity.protocol not in (0, 17) or identity.port not in IDENTITY_PORTS:
+        raise DecodeError(0, "ID", f"protocol {identity.protocol}, port {identity.port} in phase 1")
+    sa.claimed_id, sa.claimed_body = identity, payloads.body_of(Identification)
 
 
 def verify(core: Core, sa: IsakmpSa, payloads: Payloads) -> None:
@@ -127,16 +144,30 @@ def verify(core: Core, sa: IsakmpSa, payloads: Payloads) -> None:
     :raises DecodeError: if a payload is missing or doubled.
     :raises Fault: if the proof is wrong, or it proves somebody else.
     """
-    identity = payloads.only(Identification, "ID")
-    digest = auth_hash(sa, other(sa.role), payloads.body_of(Identification))
-    method(sa).proof_of(other(sa.role)).verify(core, sa, payloads, identity, digest)
-    check_identity(sa, identity)
+    if sa.role is Role.RESPONDER and sa.claimed_id is not None:
+        selection.settle(core, sa, sa.claimed_id)
+    verify_proof(core, sa, payloads)
+    check_identity(sa)
 
 
-def check_identity(sa: IsakmpSa, identity: Identification) -> None:
-    """The peer has proven this identity: is it the one that is expected?"""
-    if identity.protocol not in (0, 17) or identity.port not in IDENTITY_PORTS:
-        raise DecodeError(0, "ID", f"protocol {identity.protocol}, port {identity.port} in phase 1")
+def verify_proof(core: Core, sa: IsakmpSa, payloads: Payloads) -> None:
+    """Check the other end's proof of the claimed identity.
+
+    :raises DecodeError: if a payload is missing or doubled.
+    :raises Fault: if the proof is wrong.
+    """
+    assert sa.claimed_id is not None  # noqa: S101 - claim() comes first
+    digest = auth_hash(sa, other(sa.role), sa.claimed_body)
+    method(sa).proof_of(other(sa.role)).verify(core, sa, payloads, sa.claimed_id, digest)
+
+
+def check_identity(sa: IsakmpSa) -> None:
+    """The peer has proven its identity: is it the one that is expected?
+
+    :raises LocalConfigFault: if it is not.
+    """
+    identity = sa.claimed_id
+    assert identity is not None  # noqa: S101 - claim() comes first
     sa.remote_identity = describe_identity(identity)
     expected = sa.peer.config.remote_identity
     if expected is None or sa.peer_certificates or same_identity(identity, expected):

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from vpnengine.contract.config import EngineConfig, PeerConfig, StartMode
-from vpnengine.ikev1 import informational, lifecycle, negotiate, pairs, signature_proof
+from vpnengine.ikev1 import addresses, informational, lifecycle, negotiate, pairs, signature_proof
 from vpnengine.ikev1.core import Core
 from vpnengine.ikev1.model import Peer, make_peer
 
 _PHASE1_FIELDS = (
-    *("remote", "local_address", "local_identity", "remote_identity", "phase1", "nat_traversal"),
-    *("authentication", "psk", "certificate", "private_key", "trusted_cas"),
+    *("remote", "alternates", "local_address", "local_identity", "remote_identity", "exchange", "phase1"),
+    *("nat_traversal", "authentication", "psk", "certificate", "private_key", "trusted_cas"),
 )
 _PHASE2_FIELDS = ("phase2",)
 
@@ -32,18 +32,16 @@ def configure(core: Core, config: EngineConfig) -> None:
 def _remove(core: Core, peer: Peer) -> None:
     lifecycle.terminate(core, peer)
     core.timers.cancel(("resolve", peer.id))
-    _forget_host(core, peer)
+    core.timers.cancel(("refresh", peer.id))
+    core.roster.remove(peer)
+    _forget_decoy(core, peer)
     del core.peers[peer.id]
 
 
-def _forget_host(core: Core, peer: Peer) -> None:
-    """Another peer with the same address, if there is one, takes the place."""
-    if peer.remote_host is None or core.by_host.get(peer.remote_host) is not peer:
-        return
-    del core.by_host[peer.remote_host]
-    heir = next((p for p in core.peers.values() if p is not peer and p.remote_host == peer.remote_host), None)
-    if heir is not None:
-        core.by_host[peer.remote_host] = heir
+def _forget_decoy(core: Core, peer: Peer) -> None:
+    decoy = core.decoys.pop(peer.id, None)
+    if decoy is not None:
+        lifecycle.purge(core, decoy)
 
 
 def _add(core: Core, config: PeerConfig) -> None:
@@ -53,8 +51,10 @@ def _add(core: Core, config: PeerConfig) -> None:
 
 
 def _begin(core: Core, peer: Peer) -> None:
-    """Its address is needed at once, also to recognise it when it calls."""
-    negotiate.ask_address(core, peer)
+    """Its addresses are needed at once, also to recognise it when it calls."""
+    core.roster.add(peer)
+    if peer.config.fixed:
+        addresses.ask_all(core, peer)
     if peer.config.start is StartMode.IMMEDIATE:
         negotiate.want_all(core, peer)
 
@@ -74,9 +74,7 @@ def _change(core: Core, peer: Peer, config: PeerConfig) -> None:
     changed = {name for name in type(config).model_fields if getattr(config, name) != getattr(peer.config, name)}
     fresh = make_peer(config)
     if changed & set(_PHASE1_FIELDS):
-        lifecycle.terminate(core, peer)
-        _forget_host(core, peer)
-        core.timers.cancel(("resolve", peer.id))
+        _remove(core, peer)
         core.peers[peer.id] = fresh
         _begin(core, fresh)
         return

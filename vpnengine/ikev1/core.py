@@ -13,10 +13,13 @@ from vpnengine.contract.events import Difference, EventBody, Severity, Side
 from vpnengine.contract.status import LastFailure
 from vpnengine.esp.sa import Address, Selector
 from vpnengine.ikev1 import fragmentation
+from vpnengine.ikev1.admission import Admission
 from vpnengine.ikev1.faults import Fault
 from vpnengine.ikev1.fragmentation import Reassembly
 from vpnengine.ikev1.interface import Effect, Transmit
 from vpnengine.ikev1.model import IsakmpSa, Pair, Peer
+from vpnengine.ikev1.roster import Roster
+from vpnengine.ikev1.states import Role
 from vpnengine.ikev1.timers import TimerQueue
 
 TRACE_LENGTH = 2_000
@@ -60,7 +63,10 @@ class Core:
         self.effects: list[Effect] = []
         self.events: list[EventBody] = []
         self.peers: dict[str, Peer] = {}
-        self.by_host: dict[str, Peer] = {}
+        self.roster = Roster()
+        self.decoys: dict[str, Peer] = {}
+        self.admission = Admission()
+        self.responding: dict[tuple[str, bytes], IsakmpSa] = {}
         self.sas: dict[bytes, IsakmpSa] = {}
         self.pairs: dict[int, tuple[Peer, Pair]] = {}
         self.counters: Counter[str] = Counter()
@@ -159,6 +165,8 @@ class Core:
         sa, pair, at = subject.sa, subject.pair, subject.at
         peer, selector = subject.peer, subject.selector
         peer = peer or (sa.peer if sa else None)
+        if peer is not None and peer.decoy:
+            peer = None
         selector = selector or (pair.params.selector if pair else None)
         event = EventBody(
             code=code,
@@ -214,6 +222,23 @@ class Core:
         """List an ISAKMP SA under its cookies; a responder cookie that is not known yet is zero."""
         self.sas[sa.cookies] = sa
         sa.peer.sas.append(sa)
+        if sa.role is Role.RESPONDER:
+            sa.begun_at = sa.remote.host
+            self.responding[(sa.begun_at, sa.initiator_cookie)] = sa
+
+    def remove_sa(self, sa: IsakmpSa) -> None:
+        """Take an ISAKMP SA off the lists."""
+        self.sas.pop(sa.cookies, None)
+        if self.responding.get((sa.begun_at, sa.initiator_cookie)) is sa:
+            del self.responding[(sa.begun_at, sa.initiator_cookie)]
+        if sa in sa.peer.sas:
+            sa.peer.sas.remove(sa)
+
+    def hand_over(self, sa: IsakmpSa, peer: Peer) -> None:
+        """The SA belongs to another peer than was thought."""
+        sa.peer.sas.remove(sa)
+        sa.peer = peer
+        peer.sas.append(sa)
 
     def set_responder_cookie(self, sa: IsakmpSa, cookie: bytes) -> None:
         """The second message has told the responder's cookie."""

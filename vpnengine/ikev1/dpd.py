@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vpnengine.ikev1 import informational, lifecycle
+from vpnengine.ikev1 import informational, lifecycle, retransmit
 from vpnengine.ikev1.core import Core
 from vpnengine.ikev1.model import IsakmpSa
 from vpnengine.ikev1.states import Phase1
@@ -45,6 +45,7 @@ def _ask(core: Core, sa: IsakmpSa) -> None:
         sa.dpd_since = core.now
         sa.dpd_sequence = (sa.dpd_sequence + 1 or int.from_bytes(core.rng(4), "big")) & _SEQUENCE_MASK
     core.counters["DPD probes sent"] += 1
+    retransmit.repeat_unconfirmed(core, sa)
     data = sa.dpd_sequence.to_bytes(4, "big")
     informational.send_notify(core, sa, c.Protocol.ISAKMP, sa.cookies, c.Notify.R_U_THERE, data)
 

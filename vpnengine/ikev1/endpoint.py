@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection
 from vpnengine.contract.events import EventBody
 from vpnengine.contract.status import PeerStatus
 from vpnengine.esp.sa import Address, Selector
-from vpnengine.ikev1 import configure, dpd, inbound, lifecycle, negotiate, pairs, status
+from vpnengine.ikev1 import addresses, configure, dpd, inbound, lifecycle, negotiate, pairs, status
 from vpnengine.ikev1.core import Core, TraceRecord
 from vpnengine.ikev1.interface import (
     Acquire,
@@ -147,12 +147,12 @@ class IkeEndpoint:
         """What the shell and the data path tell."""
         core = self._core
         match command:
-            case Resolved(peer_id, remote_host, local_host):
+            case Resolved(peer_id, remote_host, local_host, name):
                 if peer := core.peers.get(peer_id):
-                    negotiate.resolved(core, peer, remote_host, local_host)
-            case Unresolved(peer_id, reason):
+                    addresses.resolved(core, peer, name, remote_host, local_host)
+            case Unresolved(peer_id, reason, name):
                 if peer := core.peers.get(peer_id):
-                    negotiate.unresolved(core, peer, reason)
+                    addresses.unresolved(core, peer, name, reason)
             case Acquire(peer_id, selector):
                 if peer := core.peers.get(peer_id):
                     negotiate.want(core, peer, selector)

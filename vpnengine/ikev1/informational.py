@@ -99,6 +99,8 @@ def _undecipherable(core: Core, sa: IsakmpSa, error: DecodeError) -> None:
     core.counters["dropped: undecipherable"] += 1
     if sa.state is Phase1.MM5_SENT and not sa.suspect_psk:
         suspect_psk(core, sa, 6, f"the answer to message 5 cannot be decrypted ({error})")
+    elif sa.state is Phase1.AM2_SENT and not sa.suspect_psk:
+        suspect_psk(core, sa, 3, f"the answer to message 2 cannot be decrypted ({error})")
 
 
 def suspect_psk(core: Core, sa: IsakmpSa, status: int, seen: str) -> None:

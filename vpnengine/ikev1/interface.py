@@ -55,7 +55,7 @@ class MoveSa:
 
 @dataclass(frozen=True)
 class Resolve:
-    """The core wants the address of a peer: answer with ``Resolved`` or ``Unresolved``."""
+    """The core wants the address of a peer's host: answer with ``Resolved`` or ``Unresolved``."""
 
     peer_id: str
     host: str
@@ -73,19 +73,24 @@ class Configure:
 
 @dataclass(frozen=True)
 class Resolved:
-    """A peer's present outer address, and the local address that the routing table gives for it."""
+    """A present outer address of a peer, and the local address that the routing table gives for it.
+
+    ``name`` is the host that was asked for; empty means the peer's ``remote``.
+    """
 
     peer_id: str
     remote_host: str
     local_host: str
+    name: str = ""
 
 
 @dataclass(frozen=True)
 class Unresolved:
-    """A peer has no address, or no route leads to it; ``reason`` is a sentence."""
+    """A peer's host has no address, or no route leads to it; ``reason`` is a sentence."""
 
     peer_id: str
     reason: str
+    name: str = ""
 
 
 @dataclass(frozen=True)

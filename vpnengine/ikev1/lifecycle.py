@@ -3,7 +3,17 @@
 from __future__ import annotations
 
 from vpnengine.contract.config import StartMode
-from vpnengine.ikev1 import agreements, dpd, informational, lifetimes, natt, negotiate, pairs, signature_proof
+from vpnengine.ikev1 import (
+    addresses,
+    agreements,
+    dpd,
+    informational,
+    lifetimes,
+    natt,
+    negotiate,
+    pairs,
+    signature_proof,
+)
 from vpnengine.ikev1.core import Core
 from vpnengine.ikev1.faults import Fault, MismatchFault, PathFault, PeerFault
 from vpnengine.ikev1.interface import Transmit
@@ -123,9 +133,12 @@ def _replace(core: Core, older: IsakmpSa) -> None:
 
 
 def rekey(core: Core, sa: IsakmpSa) -> None:
-    """Begin a new main mode while the present one lives on; IKEv1 has no other rekeying of phase 1."""
+    """Begin a new phase 1 while the present one lives on; IKEv1 has no other rekeying of phase 1.
+
+    A peer without a fixed address has to begin itself.
+    """
     peer = sa.peer
-    if sa.replaced or peer.negotiating():
+    if sa.replaced or peer.negotiating() or not peer.config.fixed:
         return
     core.emit("ike.phase1.rekey", sa=sa, remote=sa.remote)
     negotiate.start_phase1(core, peer)
@@ -147,7 +160,7 @@ def delete(core: Core, sa: IsakmpSa) -> None:
 
 def half_open_over(core: Core, sa: IsakmpSa) -> None:
     """A peer has begun phase 1 and not finished it."""
-    if sa.state is Phase1.MM4_SENT and not sa.suspect_psk:
+    if sa.state in (Phase1.MM4_SENT, Phase1.AM2_SENT) and not sa.suspect_psk and not sa.peer.decoy:
         core.counters["phase 1 failed"] += 1
         core.emit("ike.phase1.timeout", sa=sa, evidence=_waited(core, sa), cookies=sa.name)
     forget(core, sa)
@@ -156,10 +169,8 @@ def half_open_over(core: Core, sa: IsakmpSa) -> None:
 def forget(core: Core, sa: IsakmpSa) -> None:
     """Remove an SA with its timers and exchanges, telling nobody."""
     sa.state = Phase1.DEAD
-    core.sas.pop(sa.cookies, None)
-    if sa in sa.peer.sas:
-        sa.peer.sas.remove(sa)
-    for kind in ("retransmit", "rekey", "expire", "dpd", "keepalive", "half-open", "lifetime"):
+    core.remove_sa(sa)
+    for kind in ("retransmit", "rekey", "expire", "dpd", "keepalive", "half-open", "lifetime", "pump", "early"):
         core.timers.cancel((kind, sa.cookies))
     for exchange in list(sa.quick.values()):
         negotiate.drop_quick(core, sa, exchange)
@@ -170,6 +181,12 @@ def phase1_timeout(core: Core, sa: IsakmpSa) -> None:
     evidence = _waited(core, sa)
     if sa.state is Phase1.MM5_SENT and sa.method in SIGNATURE_METHODS:
         fault: Fault = _unanswered_certificate(sa, evidence)
+    elif sa.state is Phase1.AM1_SENT and sa.suspect_psk:
+        hint = (
+            "The peer's proof does not fit the pre-shared secret: most probably the two secrets differ. Enter the same "
+            "value in the field Pre-shared secret on both gateways."
+        )
+        fault = MismatchFault("ike.phase1.timeout", hint=hint, evidence=evidence, cookies=sa.name)
     elif sa.state is Phase1.MM5_SENT:
         hint = (
             "The peer stopped answering when it had to check the pre-shared secret: most probably the two secrets "
@@ -184,6 +201,13 @@ def phase1_timeout(core: Core, sa: IsakmpSa) -> None:
         )
         evidence["notification"] = sa.refusal
         fault = PeerFault("ike.phase1.timeout", hint=hint, evidence=evidence, cookies=sa.name)
+    elif sa.state is Phase1.AM1_SENT:
+        hint = (
+            "Check the field Public address, and that UDP port 500 may leave this site. A peer that allows main mode "
+            "only, or does not know this side's identity, does not answer aggressive mode either: compare the fields "
+            "Phase 1 mode and Local identity with the peer's."
+        )
+        fault = PathFault("ike.phase1.timeout", hint=hint, evidence=evidence, cookies=sa.name)
     else:
         fault = PathFault("ike.phase1.timeout", evidence=evidence, cookies=sa.name)
     fail_with(core, sa, fault)
@@ -243,6 +267,7 @@ def after_failure(core: Core, peer: Peer) -> None:
     peer.wanted.clear()
     peer.failures += 1
     peer.stale = True
+    addresses.try_next(core, peer)
     if peer.config.start is StartMode.IMMEDIATE:
         negotiate.retry_later(core, peer, min(MAX_BACKOFF_S, 2.0 ** min(peer.failures, 6)))
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from vpnengine.esp.sa import Address
 from vpnengine.ikev1 import agreements, authentication, lifecycle, phase1, retransmit, vendors
 from vpnengine.ikev1.core import Core
-from vpnengine.ikev1.model import IsakmpSa, Peer
+from vpnengine.ikev1.model import Datagram, IsakmpSa, Peer
 from vpnengine.ikev1.states import Phase1, Role
 from vpnengine.isakmp import constants as c
 from vpnengine.isakmp.message import Header, Payloads
-from vpnengine.isakmp.payloads import Notification
+from vpnengine.isakmp.payloads import Notification, Payload
 
 
 def initiate(core: Core, peer: Peer, local_host: str, remote_host: str) -> IsakmpSa:
@@ -20,16 +19,14 @@ def initiate(core: Core, peer: Peer, local_host: str, remote_host: str) -> Isakm
     return sa
 
 
-def respond(
-    core: Core, peer: Peer, datagram: bytes, header: Header, payloads: Payloads, local: Address, remote: Address
-) -> None:
+def respond(core: Core, peer: Peer, datagram: Datagram, payloads: Payloads) -> None:
     """Message 1 of a configured peer has come: answer with message 2. No Diffie-Hellman is spent yet.
 
     :raises DecodeError: if its SA payload is missing or doubled.
     """
-    cookies = header.initiator_cookie, core.cookie()
-    sa = IsakmpSa(peer, Role.RESPONDER, Phase1.MM2_SENT, *cookies, local, remote, core.now)
-    choice = phase1.begin_responding(core, sa, datagram, payloads)
+    cookies = datagram.header.initiator_cookie, core.cookie()
+    sa = IsakmpSa(peer, Role.RESPONDER, Phase1.MM2_SENT, *cookies, datagram.local, datagram.remote, core.now)
+    choice = phase1.begin_responding(core, sa, datagram.data, payloads)
     if choice is not None:
         phase1.send_clear(core, sa, [choice.payload, *vendors.ours(sa)], "main 2")
 
@@ -37,6 +34,8 @@ def respond(
 def main_2(core: Core, sa: IsakmpSa, header: Header, payloads: Payloads) -> None:
     """As initiator: the peer has chosen. Answer with KE, Ni and NAT-D."""
     phase1.take_choice(core, sa, header, payloads)
+    retransmit.cancel(core, sa.cookies)
+    core.set_responder_cookie(sa, header.responder_cookie)
     authentication.requested(core, sa, payloads)
     phase1.make_key_exchange(core, sa)
     _send_key_exchange(core, sa, "main 3")
@@ -63,7 +62,7 @@ def main_4(core: Core, sa: IsakmpSa, header: Header, payloads: Payloads) -> None
     phase1.derive(sa)
     phase1.detect_nat(core, sa, payloads)
     phase1.float_ports(core, sa)
-    chain = authentication.prove(core, sa)
+    chain: list[Payload] = [authentication.identify(sa), *authentication.prove(core, sa)]
     if lifecycle.is_first_contact(sa.peer):
         chain.append(Notification(c.Protocol.ISAKMP, sa.cookies, c.Notify.INITIAL_CONTACT))
     phase1.send_encrypted(core, sa, chain, "main 5")
@@ -72,14 +71,17 @@ def main_4(core: Core, sa: IsakmpSa, header: Header, payloads: Payloads) -> None
 
 def main_5(core: Core, sa: IsakmpSa, header: Header, payloads: Payloads) -> None:
     """As responder: the initiator proves itself; prove ourselves, and phase 1 is up."""
+    authentication.claim(sa, payloads)
     authentication.verify(core, sa, payloads)
-    phase1.send_encrypted(core, sa, authentication.prove(core, sa), "main 6")
+    chain: list[Payload] = [authentication.identify(sa), *authentication.prove(core, sa)]
+    phase1.send_encrypted(core, sa, chain, "main 6")
     core.timers.cancel(("half-open", sa.cookies))
     lifecycle.established(core, sa, first=phase1.has_initial_contact(payloads))
 
 
 def main_6(core: Core, sa: IsakmpSa, header: Header, payloads: Payloads) -> None:
     """As initiator: the responder proves itself, and phase 1 is up."""
+    authentication.claim(sa, payloads)
     authentication.verify(core, sa, payloads)
     retransmit.cancel(core, sa.cookies)
     sa.reply = None

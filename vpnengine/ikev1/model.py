@@ -22,6 +22,18 @@ from vpnengine.ikev1.lifetimes import NOTHING, Life
 from vpnengine.ikev1.natt import NO_NAT, Nat, Version
 from vpnengine.ikev1.states import Phase1, Quick, Role
 from vpnengine.isakmp.constants import AUTH_PSK, Exchange
+from vpnengine.isakmp.message import Header
+from vpnengine.isakmp.payloads import Identification
+
+
+@dataclass(frozen=True)
+class Datagram:
+    """What arrived, and on which path."""
+
+    data: bytes
+    header: Header
+    local: Address
+    remote: Address
 
 
 @dataclass
@@ -103,6 +115,9 @@ class IsakmpSa:
     peer_has_fragmentation: bool = False
     fragment_id: int = 0
     vendors: list[str] = field(default_factory=list)
+    own_id: Identification | None = None
+    claimed_id: Identification | None = None
+    claimed_body: bytes = b""
     local_identity: str = ""
     remote_identity: str = ""
     peer_certificates: tuple[Certificate, ...] = ()
@@ -122,6 +137,11 @@ class IsakmpSa:
     suspect_psk: bool = False
     refusal: str = ""
     replaced: bool = False
+    begun_at: str = ""
+    rejections: int = 0
+    unconfirmed: bool = False
+    quick_from: float = 0.0
+    early: Datagram | None = None
 
     @property
     def cookies(self) -> bytes:
@@ -141,15 +161,22 @@ class IsakmpSa:
 
 @dataclass
 class Peer:
-    """One configured peer and everything negotiated with it."""
+    """One configured peer and everything negotiated with it.
+
+    ``hosts`` are its addresses by the names they were found under, ``local_hosts`` the addresses of
+    this host that lead there; ``place`` is the name in use, among ``names``. A ``decoy`` stands for an
+    unknown identity: it is negotiated with like a peer, under a secret that nobody has.
+    """
 
     config: PeerConfig
     psk: Secret | None
     credentials: Credentials | None
     selectors: tuple[Selector, ...]
-    remote_host: str | None = None
-    local_host: str | None = None
-    resolving: bool = False
+    hosts: dict[str, str] = field(default_factory=dict)
+    local_hosts: dict[str, str] = field(default_factory=dict)
+    asking: set[str] = field(default_factory=set)
+    place: int = 0
+    decoy: bool = False
     stale: bool = False
     sas: list[IsakmpSa] = field(default_factory=list)
     pairs: list[Pair] = field(default_factory=list)
@@ -164,6 +191,26 @@ class Peer:
     def id(self) -> str:
         """The stable id of the configuration."""
         return self.config.id
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The hosts to try, in order; none if the peer may be anywhere."""
+        return (self.config.remote, *self.config.alternates) if self.config.fixed else ()
+
+    @property
+    def name_in_use(self) -> str:
+        """The host that is tried now."""
+        return self.names[self.place] if self.names else ""
+
+    @property
+    def remote_host(self) -> str | None:
+        """The address to begin with, if it is known."""
+        return self.hosts.get(self.name_in_use)
+
+    @property
+    def local_host(self) -> str | None:
+        """The address of this host that leads there."""
+        return self.local_hosts.get(self.name_in_use)
 
     def current(self) -> IsakmpSa | None:
         """The newest established ISAKMP SA."""

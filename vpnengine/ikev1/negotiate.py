@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from vpnengine.contract.config import StartMode
 from vpnengine.esp.sa import Selector
-from vpnengine.ikev1 import main_mode, quick_mode
+from vpnengine.ikev1 import addresses, aggressive_mode, main_mode, quick_mode
 from vpnengine.ikev1.core import Core
-from vpnengine.ikev1.interface import Resolve
 from vpnengine.ikev1.model import IsakmpSa, Peer, QuickExchange
 from vpnengine.ikev1.states import Quick, Role
 
@@ -42,6 +40,11 @@ def pump(core: Core, peer: Peer) -> None:
         if peer.negotiating() is None:
             start_phase1(core, peer)
         return
+    if sa.quick_from > core.now:
+        core.timers.set(
+            ("pump", sa.cookies), sa.quick_from, "quick mode after aggressive mode", lambda: pump(core, peer)
+        )
+        return
     busy = {exchange.selector for exchange in sa.quick.values() if _active(exchange)}
     for selector in list(peer.wanted):
         if len(busy) >= MAX_PARALLEL_QUICK:
@@ -56,47 +59,15 @@ def _active(exchange: QuickExchange) -> bool:
 
 
 def start_phase1(core: Core, peer: Peer) -> None:
-    """Begin main mode, after the peer's address is known."""
-    if peer.remote_host and peer.local_host and not peer.stale:
-        main_mode.initiate(core, peer, peer.local_host, peer.remote_host)
-    elif not peer.resolving:
-        ask_address(core, peer)
-
-
-def ask_address(core: Core, peer: Peer) -> None:
-    """Ask the shell for the peer's address."""
-    peer.resolving = True
-    core.effects.append(Resolve(peer.id, peer.config.remote))
-
-
-def resolved(core: Core, peer: Peer, remote_host: str, local_host: str) -> None:
-    """The peer's address is known, and the local address that leads to it."""
-    peer.resolving = peer.stale = False
-    if peer.remote_host is not None and core.by_host.get(peer.remote_host) is peer:
-        del core.by_host[peer.remote_host]
-    peer.remote_host = remote_host
-    peer.local_host = str(peer.config.local_address or local_host)
-    core.by_host.setdefault(remote_host, peer)
-    pump(core, peer)
-
-
-def unresolved(core: Core, peer: Peer, reason: str) -> None:
-    """The peer has no address now; try again later."""
-    peer.resolving = False
-    if not core.quiet("engine.peer.unresolved", f"{peer.id} {reason}"):
-        core.emit("engine.peer.unresolved", peer=peer, host=peer.config.remote, reason=reason, hint=reason)
-    peer.wanted.clear()
-    peer.failures += 1
-    core.timers.set(
-        ("resolve", peer.id), core.now + min(60.0, 5.0 * peer.failures), "resolve again", lambda: _ask_again(core, peer)
-    )
-
-
-def _ask_again(core: Core, peer: Peer) -> None:
-    if peer.config.start is StartMode.IMMEDIATE:
-        want_all(core, peer)
-    elif (peer.remote_host is None or peer.stale) and not peer.resolving:
-        ask_address(core, peer)
+    """Begin phase 1, after the peer's address is known. Without a fixed address only the peer can."""
+    if not peer.config.fixed:
+        peer.wanted.clear()
+        core.emit("ike.phase1.no_address", peer=peer, remote=peer.config.remote)
+    elif peer.remote_host and peer.local_host and not peer.stale:
+        mode = aggressive_mode if peer.config.exchange == "aggressive" else main_mode
+        mode.initiate(core, peer, peer.local_host, peer.remote_host)
+    else:
+        addresses.ask(core, peer, peer.name_in_use)
 
 
 def retry_later(core: Core, peer: Peer, delay: float) -> None:

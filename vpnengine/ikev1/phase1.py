@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from vpnengine.contract.algorithms import DhGroup
 from vpnengine.contract.events import Side
 from vpnengine.crypto.dh import InvalidPublicValue, KeyExchange
 from vpnengine.esp.sa import Address
@@ -18,7 +19,7 @@ from vpnengine.ikev1 import (
     vendors,
 )
 from vpnengine.ikev1.core import Core
-from vpnengine.ikev1.faults import LocalConfigFault, PeerFault
+from vpnengine.ikev1.faults import Fault, LocalConfigFault, PeerFault
 from vpnengine.ikev1.model import IsakmpSa, Peer
 from vpnengine.ikev1.states import Phase1, Role
 from vpnengine.isakmp import constants as c
@@ -56,8 +57,7 @@ def begin_responding(core: Core, sa: IsakmpSa, datagram: bytes, payloads: Payloa
     :raises DecodeError: if its SA payload is missing or doubled.
     """
     offer = payloads.only(SecurityAssociation, "SA")
-    peer = sa.peer
-    choice = proposals.choose_phase1(offer, peer.config.phase1, authentication.acceptable(peer, Role.RESPONDER))
+    choice = _choice(sa.peer, offer)
     if choice is None:
         _refuse(core, sa, offer)
         return None
@@ -71,6 +71,15 @@ def begin_responding(core: Core, sa: IsakmpSa, datagram: bytes, payloads: Payloa
     due = core.now + lifecycle.HALF_OPEN_S
     core.timers.set(("half-open", sa.cookies), due, "half-open phase 1", lambda: lifecycle.half_open_over(core, sa))
     return choice
+
+
+def _choice(peer: Peer, offer: SecurityAssociation) -> proposals.Phase1Choice | None:
+    return proposals.choose_phase1(offer, peer.config.phase1, authentication.acceptable(peer, Role.RESPONDER))
+
+
+def fits(peer: Peer, offer: SecurityAssociation) -> bool:
+    """True if something in this offer is acceptable from this peer."""
+    return _choice(peer, offer) is not None
 
 
 def _refuse(core: Core, sa: IsakmpSa, offer: SecurityAssociation) -> None:
@@ -108,7 +117,7 @@ def agree(sa: IsakmpSa, choice: proposals.Phase1Choice) -> None:
 
 
 def take_choice(core: Core, sa: IsakmpSa, header: Header, payloads: Payloads) -> None:
-    """As initiator: the second message tells the responder's cookie and what it has chosen.
+    """As initiator: the second message tells what the responder has chosen, and what it can do.
 
     :raises PeerFault: if that was not offered, or is not exactly one transform.
     """
@@ -117,13 +126,11 @@ def take_choice(core: Core, sa: IsakmpSa, header: Header, payloads: Payloads) ->
         raise DecodeError(8, "header", "the responder cookie is zero")
     methods = authentication.acceptable(sa.peer, Role.INITIATOR)
     choice = proposals.choose_phase1(answer, sa.peer.config.phase1, methods)
-    retransmit.cancel(core, sa.cookies)
     chosen = proposals.offered_phase1(answer)
     if choice is None or len(chosen) != 1:
         difference = proposals.compare(proposals.accepted_phase1(sa.peer.config.phase1, methods), chosen)
         evidence = {"chosen": ", ".join(difference.theirs)}
         raise PeerFault("ike.phase1.bad_choice", evidence=evidence, difference=difference)
-    core.set_responder_cookie(sa, header.responder_cookie)
     agree(sa, choice)
     vendors.note(core, sa, payloads)
     require_natt(core, sa)
@@ -146,10 +153,12 @@ def has_initial_contact(payloads: Payloads) -> bool:
 # Key exchange
 
 
-def make_key_exchange(core: Core, sa: IsakmpSa) -> None:
-    """Our private value and nonce for the agreed group."""
-    assert sa.proposal is not None  # noqa: S101 - the state tables see to it
-    sa.key_exchange = KeyExchange(sa.proposal.group)
+def make_key_exchange(core: Core, sa: IsakmpSa, group: DhGroup | None = None) -> None:
+    """Our private value and nonce, for the agreed group unless another one is given."""
+    if group is None:
+        assert sa.proposal is not None  # noqa: S101 - the state tables see to it
+        group = sa.proposal.group
+    sa.key_exchange = KeyExchange(group)
     if sa.role is Role.INITIATOR:
         sa.public_i, sa.nonce_i = sa.key_exchange.public, core.rng(NONCE_LENGTH)
     else:
@@ -247,6 +256,15 @@ def send_encrypted(core: Core, sa: IsakmpSa, chain: list[Payload], what: str) ->
 def repeat(core: Core, sa: IsakmpSa) -> None:
     """Send the last message again until it is answered."""
     retransmit.start(core, sa.cookies, sa.peer.config.retransmit, sa, lambda: lifecycle.phase1_timeout(core, sa))
+
+
+def refuse(core: Core, sa: IsakmpSa, error: Fault) -> None:
+    """End the negotiation because of a fault, and tell the peer if it may be told."""
+    if error.notify is not None and sa.keys is not None:
+        informational.send_notify(core, sa, c.Protocol.ISAKMP, sa.cookies, error.notify)
+    elif error.notify is not None:
+        informational.send_clear_notify(core, sa, error.notify)
+    lifecycle.fail_with(core, sa, error)
 
 
 def malformed(core: Core, sa: IsakmpSa, error: DecodeError, status: int) -> None:

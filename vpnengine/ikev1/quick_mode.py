@@ -72,7 +72,7 @@ def initiate(core: Core, sa: IsakmpSa, selector: Selector) -> None:
 
 def _repeat(core: Core, sa: IsakmpSa, exchange: QuickExchange) -> None:
     key = (sa.cookies, exchange.message_id)
-    retransmit.start(core, key, sa.peer.config.retransmit, exchange, lambda: _timeout(core, sa, exchange))
+    retransmit.start(core, key, sa.peer.config.retransmit, exchange, lambda: _timeout(core, sa, exchange), sa)
 
 
 def _timeout(core: Core, sa: IsakmpSa, exchange: QuickExchange) -> None:

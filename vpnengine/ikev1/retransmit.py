@@ -12,11 +12,19 @@ MAX_REPEATED_REPLIES = 8
 
 
 def start(
-    core: Core, key: object, policy: RetransmitPolicy, holder: IsakmpSa | QuickExchange, give_up: Callable[[], None]
+    core: Core,
+    key: object,
+    policy: RetransmitPolicy,
+    holder: IsakmpSa | QuickExchange,
+    give_up: Callable[[], None],
+    sa: IsakmpSa | None = None,
 ) -> None:
-    """Send ``holder.reply`` again until ``cancel``; then ``give_up``."""
+    """Send ``holder.reply`` again until ``cancel``; then ``give_up``.
+
+    With ``sa`` its last message goes before, as long as nothing shows that the peer has that.
+    """
     holder.tries = 1
-    _arm(core, key, policy, holder, give_up)
+    _arm(core, key, policy, holder, give_up, sa)
 
 
 def cancel(core: Core, key: object) -> None:
@@ -24,17 +32,30 @@ def cancel(core: Core, key: object) -> None:
     core.timers.cancel(("retransmit", key))
 
 
+def repeat_unconfirmed(core: Core, sa: IsakmpSa) -> None:
+    """Nothing answers the last message of aggressive mode: it may be lost without our knowing."""
+    if sa.unconfirmed and sa.reply is not None:
+        core.resend(sa.reply, "aggressive 3")
+
+
 def _arm(
-    core: Core, key: object, policy: RetransmitPolicy, holder: IsakmpSa | QuickExchange, give_up: Callable[[], None]
+    core: Core,
+    key: object,
+    policy: RetransmitPolicy,
+    holder: IsakmpSa | QuickExchange,
+    give_up: Callable[[], None],
+    sa: IsakmpSa | None,
 ) -> None:
     def due() -> None:
         if holder.tries >= policy.tries:
             give_up()
             return
         holder.tries += 1
+        if sa is not None:
+            repeat_unconfirmed(core, sa)
         if holder.reply is not None:
             core.resend(holder.reply, f"try {holder.tries}")
-        _arm(core, key, policy, holder, give_up)
+        _arm(core, key, policy, holder, give_up, sa)
 
     delay = policy.first_s * policy.factor ** (holder.tries - 1)
     core.timers.set(("retransmit", key), core.now + delay, f"retransmit {holder.state}", due)

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from vpnengine.isakmp.constants import Exchange
+
 
 class Role(StrEnum):
     """Who sent the first message of an exchange."""
@@ -18,13 +20,15 @@ class Role(StrEnum):
 
 
 class Phase1(StrEnum):
-    """States of an ISAKMP SA in main mode; the name says which message was sent last."""
+    """States of an ISAKMP SA in main (MM) or aggressive mode (AM); the name says which message was sent last."""
 
     MM1_SENT = "MM1-sent"
     MM2_SENT = "MM2-sent"
     MM3_SENT = "MM3-sent"
     MM4_SENT = "MM4-sent"
     MM5_SENT = "MM5-sent"
+    AM1_SENT = "AM1-sent"
+    AM2_SENT = "AM2-sent"
     ESTABLISHED = "established"
     DEAD = "dead"
 
@@ -40,11 +44,14 @@ class Quick(StrEnum):
 
 @dataclass(frozen=True)
 class Row:
-    """One transition: ``handler`` deals with the message, ``following`` is the state after it succeeds."""
+    """One transition: ``handler`` deals with the message, ``following`` is the state after it succeeds.
+
+    ``encrypted`` None means that the sender may choose.
+    """
 
     handler: str
     following: Phase1 | Quick
-    encrypted: bool
+    encrypted: bool | None
     source: str
 
 
@@ -62,6 +69,19 @@ MAIN_MODE: dict[tuple[Role, Phase1], Row] = {
     (_I, Phase1.MM5_SENT): Row("main_6", Phase1.ESTABLISHED, True, "RFC 2409 section 5.4, HDR*, IDir, HASH_R"),
 }
 
+AGGRESSIVE_MODE: dict[tuple[Role, Phase1], Row] = {
+    (_I, Phase1.AM1_SENT): Row(
+        "aggressive_2", Phase1.ESTABLISHED, False, "RFC 2409 section 5.4, HDR, SA, KE, Nr, IDir, HASH_R"
+    ),
+    # Message 3 may be encrypted or not, at the sender's choice (RFC 2409 section 5.1).
+    (_R, Phase1.AM2_SENT): Row("aggressive_3", Phase1.ESTABLISHED, None, "RFC 2409 section 5.4, HDR, HASH_I"),
+}
+
+PHASE1: dict[int, dict[tuple[Role, Phase1], Row]] = {
+    Exchange.MAIN: MAIN_MODE,
+    Exchange.AGGRESSIVE: AGGRESSIVE_MODE,
+}
+
 QUICK_MODE: dict[tuple[Role, Quick], Row] = {
     (_R, Quick.START): Row("quick_1", Quick.QM2_SENT, True, "RFC 2409 section 5.5, HDR*, HASH(1), SA, Ni"),
     (_I, Quick.QM1_SENT): Row("quick_2", Quick.DONE, True, "RFC 2409 section 5.5, HDR*, HASH(2), SA, Nr"),
@@ -69,14 +89,14 @@ QUICK_MODE: dict[tuple[Role, Quick], Row] = {
 }
 
 
-def main_mode_row(role: Role, state: Phase1) -> Row:
-    """The row for a main mode message.
+def phase1_row(exchange: int, role: Role, state: Phase1) -> Row:
+    """The row for a message of main or aggressive mode.
 
     :raises UnexpectedMessage: if none is expected in this state.
     """
-    row = MAIN_MODE.get((role, state))
+    row = PHASE1.get(exchange, {}).get((role, state))
     if row is None:
-        raise UnexpectedMessage(f"main mode message in state {state} as {role}")
+        raise UnexpectedMessage(f"phase 1 message of exchange {exchange} in state {state} as {role}")
     return row
 
 

@@ -8,6 +8,7 @@ from vpnengine.contract.status import PeerStatus, Phase1Status, SaState, SaStatu
 from vpnengine.ikev1 import numbers
 from vpnengine.ikev1.core import Core
 from vpnengine.ikev1.model import IsakmpSa, Pair, Peer
+from vpnengine.isakmp.constants import Exchange
 
 
 def peer_status(core: Core, peer: Peer) -> PeerStatus:
@@ -35,7 +36,7 @@ def _phase1(core: Core, peer: Peer) -> Phase1Status:
         state="negotiating",
         age_s=round(core.now - busy.created, 3),
         role=busy.role.value,
-        exchange="main",
+        exchange=_exchange(busy),
         initiator_cookie=busy.initiator_cookie.hex(),
         responder_cookie=busy.responder_cookie.hex(),
         local=str(busy.local),
@@ -50,7 +51,7 @@ def _established(core: Core, sa: IsakmpSa) -> Phase1Status:
         state="established",
         age_s=round(core.now - (sa.established or core.now), 3),
         role=sa.role.value,
-        exchange="main",
+        exchange=_exchange(sa),
         initiator_cookie=sa.initiator_cookie.hex(),
         responder_cookie=sa.responder_cookie.hex(),
         encryption=proposal.encryption.value if proposal else None,
@@ -68,6 +69,10 @@ def _established(core: Core, sa: IsakmpSa) -> Phase1Status:
         rekey_in_s=round(rekey - core.now, 3) if rekey is not None else None,
         expires_in_s=round((sa.expires or core.now) - core.now, 3),
     )
+
+
+def _exchange(sa: IsakmpSa) -> Literal["main", "aggressive"]:
+    return "aggressive" if sa.exchange is Exchange.AGGRESSIVE else "main"
 
 
 def _nat(sa: IsakmpSa) -> Literal["none", "local", "remote", "both"]:

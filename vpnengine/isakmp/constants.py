@@ -218,3 +218,11 @@ def notify_name(number: int) -> str:
         return Notify(number).name.replace("_", "-")
     except ValueError:
         return str(number)
+
+
+def exchange_name(number: int) -> str:
+    """The name of an exchange type, such as main; a number if it has none."""
+    try:
+        return Exchange(number).name.lower()
+    except ValueError:
+        return f"exchange {number}"

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from vpnengine.isakmp.constants import HEADER_LENGTH, VERSION_1_0, Flag, PayloadType
+from vpnengine.isakmp.constants import HEADER_LENGTH, VERSION_1_0, Flag, PayloadType, exchange_name
 from vpnengine.isakmp.errors import DecodeError
 from vpnengine.isakmp.payloads import (
     CertificateData,
@@ -87,6 +87,11 @@ class Header:
     def encrypted(self) -> bool:
         """True if the payloads are encrypted."""
         return bool(self.flags & Flag.ENCRYPTION)
+
+    @property
+    def name(self) -> str:
+        """Exchange and message id, for people."""
+        return f"{exchange_name(self.exchange)} {self.message_id:08x}"
 
     def build(self, body: bytes) -> bytes:
         """The message with this header before ``body``; the length is set."""

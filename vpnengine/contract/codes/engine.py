@@ -27,4 +27,20 @@ ENTRIES = (
         "Ask which host name or address the gateway has.",
         Side.LOCAL,
     ),
+    Entry(
+        "engine.peer.readdressed",
+        Severity.NOTICE,
+        1,
+        "{host} has a new address: {old} became {new}",
+        "The peer's name stands for another address",
+        "The peer's public address changed, and the name server tells the new one.",
+    ),
+    Entry(
+        "engine.peer.next_address",
+        Severity.NOTICE,
+        1,
+        "{old} does not answer; {new} is tried next",
+        "The peer's next address is tried",
+        "Several public addresses are configured for this peer, and the one in use failed.",
+    ),
 )
