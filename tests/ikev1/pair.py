@@ -176,7 +176,7 @@ class Network:
                 twin = other.installed.get(pair.spi_out)
                 if twin is None or twin.spi_out != pair.spi_in or twin.keys_in != pair.keys_out:
                     return False
-                if twin.selector != type(twin.selector)(pair.selector.remote, pair.selector.local):
+                if twin.selector != pair.selector.mirrored():
                     return False
         return True
 

@@ -6,7 +6,6 @@ validated as a whole before anything is changed.
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from enum import StrEnum
 from typing import Annotated, Any, Literal, Self
@@ -25,7 +24,8 @@ from vpnengine.contract.authentication import (
 from vpnengine.contract.identity import Identity
 from vpnengine.contract.policies import DpdPolicy, Phase1Policy, Phase2Policy, RetransmitPolicy, weak_choices
 from vpnengine.contract.problems import Problem, Refused, problems_of
-from vpnengine.contract.types import Host, Model, Remote, Subnet, remote_networks
+from vpnengine.contract.selectors import Protected, SelectorConfig
+from vpnengine.contract.types import Host, Model, Remote, remote_networks
 
 SCHEMA_VERSION: Literal[1] = 1
 
@@ -38,7 +38,7 @@ class StartMode(StrEnum):
     RESPONDER = "responder"
 
 
-class PeerConfig(Model):
+class PeerConfig(Protected):
     """One third-party gateway.
 
     ``id`` is stable over renames. ``remote`` is a host, a subnet, a range or ``any``; from
@@ -76,8 +76,6 @@ class PeerConfig(Model):
     exchange: Literal["main", "aggressive"] = "main"
     phase1: Phase1Policy = Phase1Policy()
     phase2: Phase2Policy = Phase2Policy()
-    local_subnets: Annotated[tuple[Subnet, ...], Field(min_length=1, max_length=256)]
-    remote_subnets: Annotated[tuple[Subnet, ...], Field(min_length=1, max_length=256)]
     start: StartMode = StartMode.TRAFFIC
     dpd: DpdPolicy = DpdPolicy()
     retransmit: RetransmitPolicy = RetransmitPolicy()
@@ -106,15 +104,6 @@ class PeerConfig(Model):
         self._check_legacy()
         self._check_address()
         self._check_exchange()
-        _check_overlaps("local_subnets", self.local_subnets)
-        _check_overlaps("remote_subnets", self.remote_subnets)
-        for mine in self.local_subnets:
-            for theirs in self.remote_subnets:
-                if _overlap(mine, theirs):
-                    raise ValueError(
-                        f"remote_subnets: {theirs} overlaps the local subnet {mine}; "
-                        "the two ends need different subnets"
-                    )
         return self
 
     def _check_legacy(self) -> None:
@@ -171,18 +160,6 @@ class EngineConfig(Model):
         return self
 
 
-def _overlap(one: str, other: str) -> bool:
-    a, b = ipaddress.ip_network(one), ipaddress.ip_network(other)
-    return a.version == b.version and a.overlaps(b)
-
-
-def _check_overlaps(field: str, subnets: tuple[str, ...]) -> None:
-    for index, one in enumerate(subnets):
-        for other in subnets[index + 1 :]:
-            if _overlap(one, other):
-                raise ValueError(f"{field}: {one} and {other} overlap; list each address once")
-
-
 def _check_unique(field: str, values: list[str]) -> None:
     seen: set[str] = set()
     for index, value in enumerate(values):
@@ -193,15 +170,14 @@ def _check_unique(field: str, values: list[str]) -> None:
 
 def _check_selectors(peers: tuple[PeerConfig, ...]) -> None:
     """Two peers may not claim the same selector: the packet could go to either."""
-    owners: dict[tuple[str, str], str] = {}
+    owners: dict[SelectorConfig, str] = {}
     for index, peer in enumerate(peers):
-        for mine in peer.local_subnets:
-            for theirs in peer.remote_subnets:
-                owner = owners.setdefault((mine, theirs), peer.name)
-                if owner != peer.name:
-                    raise ValueError(
-                        f"peers.{index}.remote_subnets: {theirs} from {mine} already goes to peer “{owner}”"
-                    )
+        field = "selectors" if peer.selectors else "remote_subnets"
+        for selector in peer.protected():
+            owner = owners.setdefault(selector, peer.name)
+            if owner != peer.name:
+                what = f"{selector.remote} from {selector.local}"
+                raise ValueError(f"peers.{index}.{field}: {what} already goes to peer “{owner}”")
 
 
 def check_choice(peers: tuple[PeerConfig, ...]) -> None:

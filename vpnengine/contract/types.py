@@ -19,7 +19,11 @@ class Model(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-def _subnet(text: str) -> str:
+def subnet(text: str) -> str:
+    """A subnet in its canonical form.
+
+    :raises ValueError: with a sentence, if it is none or has host bits set.
+    """
     try:
         return str(ipaddress.ip_network(text.strip(), strict=True))
     except ValueError:
@@ -63,8 +67,8 @@ def remote(text: str) -> str:
     if text.casefold() in ("any", "%any"):
         return "any"
     if "/" in text:
-        subnet = ipaddress.ip_network(_subnet(text))
-        return host(str(subnet.network_address)) if subnet.num_addresses == 1 else str(subnet)
+        network = ipaddress.ip_network(subnet(text))
+        return host(str(network.network_address)) if network.num_addresses == 1 else str(network)
     ends = _range(text)
     if ends is None:
         return host(text)
@@ -96,5 +100,5 @@ def remote_networks(text: str) -> tuple[_Network, ...]:
 
 
 Remote = Annotated[str, AfterValidator(remote)]
-Subnet = Annotated[str, AfterValidator(_subnet)]
+Subnet = Annotated[str, AfterValidator(subnet)]
 Host = Annotated[str, AfterValidator(host)]

@@ -140,7 +140,7 @@ class ControlServer:
         if request.selector is None:
             return peer_id, None
         wanted = request.selector.replace(" ", "").replace("=", ",")
-        found = next((s for s in self._selectors(peer_id) if f"{s.local},{s.remote}" == wanted), None)
+        found = next((s for s in self._selectors(peer_id) if f"{s.local_text},{s.remote_text}" == wanted), None)
         if found is None:
             message = f"“{request.selector}” is no selector of this peer; write it like 10.1.0.0/24,10.2.0.0/24"
             raise Refused([Problem(field="selector", rule="unknown_selector", message=message)])

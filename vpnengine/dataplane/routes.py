@@ -18,6 +18,7 @@ from pyroute2.netlink.exceptions import NetlinkError
 
 from vpnengine.dataplane.udp import MARK
 from vpnengine.esp.sa import Network, Selector
+from vpnengine.esp.spans import address_in, networks
 
 TABLE = 220
 _MAIN_TABLE = 254
@@ -78,8 +79,9 @@ class Routes:
         addresses = self._addresses()
         wanted: dict[Network, str | None] = {}
         for selector in selectors:
-            source = next((str(a) for a in addresses if a in selector.local), None)
-            wanted[selector.remote] = wanted.get(selector.remote) or source
+            source = next((str(a) for a in addresses if address_in(a, selector.local)), None)
+            for network in networks(selector.remote):
+                wanted[network] = wanted.get(network) or source
         for network in self._routes.keys() - wanted.keys():
             self._change("del", network, None)
         for network, source in wanted.items():

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from vpnengine.crypto.random import system_random
 from vpnengine.dataplane import udp
 from vpnengine.dataplane.base import Capabilities, DataPlane, Policy, SaCounters, Upcalls
-from vpnengine.dataplane.lookup import PolicyTable, contains, packet_ends
+from vpnengine.dataplane.lookup import PolicyTable, allows_inbound
 from vpnengine.dataplane.routes import Routes
 from vpnengine.dataplane.tun import MAX_PACKET, open_tun
 from vpnengine.esp.sa import Address, IpsecSaPair, Selector
@@ -39,6 +39,7 @@ class _Sa:
     inbound: Inbound
     outbound: Outbound
     sending: bool
+    carries: tuple[Selector, ...] = ()
     bytes_in: int = 0
     bytes_out: int = 0
     packets_in: int = 0
@@ -85,6 +86,7 @@ class UserspaceDataPlane(DataPlane):
         self._upcalls: Upcalls | None = None
         self._policies: tuple[Policy, ...] = ()
         self._table = PolicyTable()
+        self._by_peer: dict[str, dict[Selector, None]] = {}
         self._by_spi: dict[int, _Sa] = {}
         self._by_selector: dict[Selector, list[_Sa]] = {}
         self._waiting: dict[Selector, _Waiting] = {}
@@ -122,6 +124,9 @@ class UserspaceDataPlane(DataPlane):
             return
         self._policies = wanted
         self._table = PolicyTable(wanted)
+        self._by_peer = {}
+        for policy in wanted:
+            self._by_peer.setdefault(policy.peer_id, {})[policy.selector] = None
         selectors = {policy.selector for policy in wanted}
         self._waiting = {s: w for s, w in self._waiting.items() if s in selectors}
         if self._routes is not None:
@@ -140,19 +145,26 @@ class UserspaceDataPlane(DataPlane):
             self._by_spi[pair.spi_in] = sa
         if outbound and not sa.sending:
             sa.sending = True
-            self._by_selector.setdefault(pair.selector, []).append(sa)
-            self._flush_waiting(pair.selector, sa)
+            sa.carries = self._carried(pair)
+            for selector in sa.carries:
+                self._by_selector.setdefault(selector, []).append(sa)
+                self._flush_waiting(selector, sa)
+
+    def _carried(self, pair: IpsecSaPair) -> tuple[Selector, ...]:
+        """The policies whose traffic a pair carries: its own, or those that a wider selector contains."""
+        rows = self._by_peer.get(pair.peer_id, {})
+        return (pair.selector,) if pair.selector in rows else tuple(row for row in rows if pair.selector.covers(row))
 
     def remove(self, spi_in: int) -> None:
         """Remove a pair."""
         sa = self._by_spi.pop(spi_in, None)
         if sa is None:
             return
-        sending = self._by_selector.get(sa.pair.selector, [])
-        if sa in sending:
+        for selector in sa.carries:
+            sending = self._by_selector[selector]
             sending.remove(sa)
-        if not sending:
-            self._by_selector.pop(sa.pair.selector, None)
+            if not sending:
+                del self._by_selector[selector]
 
     def update_remote(self, spi_in: int, remote: Address) -> None:
         """Send to another outer address from now on."""
@@ -179,8 +191,8 @@ class UserspaceDataPlane(DataPlane):
             self._outbound(packet)
 
     def _outbound(self, packet: bytes) -> None:
-        ends = packet_ends(packet)
-        policy = self._table.find(*ends) if ends else None
+        flow = self._table.flow(packet)
+        policy = self._table.find(flow) if flow else None
         if policy is None:
             self._drops["no policy"] += 1
             return
@@ -292,9 +304,7 @@ class UserspaceDataPlane(DataPlane):
 
     def _deliver(self, sa: _Sa, packet: bytes) -> None:
         """Only what the selector covers may come out of the tunnel (RFC 4301 section 5.2)."""
-        ends = packet_ends(packet)
-        local, remote = sa.pair.selector
-        if ends is None or not contains(remote, ends[0], ends[1]) or not contains(local, ends[0], ends[2]):
+        if not allows_inbound(sa.pair.selector, packet):
             self._drops["selector"] += 1
             sa.failed += 1
             return

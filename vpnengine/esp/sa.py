@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-import ipaddress
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from vpnengine.contract.algorithms import EspEncryption, EspIntegrity
+from vpnengine.contract.selectors import PROTOCOL_NAMES
 from vpnengine.crypto.secret import Secret
+from vpnengine.esp.spans import Network, Span, covers
 
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+__all__ = [
+    "Address",
+    "EspKeys",
+    "EspTransform",
+    "IpsecSaPair",
+    "Network",
+    "Selector",
+    "Span",
+]
 
 
 class Address(NamedTuple):
@@ -23,13 +32,49 @@ class Address(NamedTuple):
 
 
 class Selector(NamedTuple):
-    """The (local subnet, remote subnet) pair that an IPsec SA protects."""
+    """What an IPsec SA protects: local and remote addresses, and if so agreed one protocol and its ports.
 
-    local: Network
-    remote: Network
+    Protocol and ports are 0 for any (RFC 4301 section 4.4.1.1).
+    """
+
+    local: Span
+    remote: Span
+    protocol: int = 0
+    local_port: int = 0
+    remote_port: int = 0
+
+    def covers(self, other: Selector) -> bool:
+        """True if every packet of ``other`` is one of this selector's."""
+        return (
+            covers(self.local, other.local)
+            and covers(self.remote, other.remote)
+            and self.protocol in (0, other.protocol)
+            and self.local_port in (0, other.local_port)
+            and self.remote_port in (0, other.remote_port)
+        )
+
+    def mirrored(self) -> Selector:
+        """The same as the other end sees it."""
+        return Selector(self.remote, self.local, self.protocol, self.remote_port, self.local_port)
+
+    @property
+    def local_text(self) -> str:
+        """The local end, such as ``10.1.0.0/24`` or ``10.1.0.0/24[tcp/22]``."""
+        return f"{self.local}{_port(self.protocol, self.local_port)}"
+
+    @property
+    def remote_text(self) -> str:
+        """The remote end likewise."""
+        return f"{self.remote}{_port(self.protocol, self.remote_port)}"
 
     def __str__(self) -> str:
-        return f"{self.local}={self.remote}"
+        return f"{self.local_text}={self.remote_text}"
+
+
+def _port(protocol: int, port: int) -> str:
+    if not protocol:
+        return ""
+    return f"[{PROTOCOL_NAMES.get(protocol, str(protocol))}{f'/{port}' if port else ''}]"
 
 
 @dataclass(frozen=True)

@@ -78,10 +78,11 @@ def _change(core: Core, peer: Peer, config: PeerConfig) -> None:
         core.peers[peer.id] = fresh
         _begin(core, fresh)
         return
-    peer.config, peer.selectors, peer.credentials = config, fresh.selectors, fresh.credentials
+    peer.config, peer.credentials = config, fresh.credentials
+    peer.selectors, peer.wider = fresh.selectors, fresh.wider
     if "crl" in changed:
         _check_again(core, peer)
-    gone = [p for p in peer.pairs if p.params.selector not in peer.selectors or changed & set(_PHASE2_FIELDS)]
+    gone = [p for p in peer.pairs if not peer.accepts(p.params.selector) or changed & set(_PHASE2_FIELDS)]
     sa = peer.current()
     if sa is not None:
         informational.send_delete_esp(core, sa, [p.params.spi_in for p in gone])

@@ -6,17 +6,22 @@ import ipaddress
 
 from vpnengine.contract.identity import Identity, IdentityType
 from vpnengine.crypto.names import DistinguishedName
-from vpnengine.esp.sa import Network
+from vpnengine.esp.spans import AddressRange, IpAddress, Network, Span, make_span
 from vpnengine.isakmp.constants import IdType
 from vpnengine.isakmp.payloads import Identification
 
-IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 _TEXT_TYPES = {
     IdentityType.FQDN: IdType.FQDN,
     IdentityType.USER_FQDN: IdType.USER_FQDN,
     IdentityType.KEY_ID: IdType.KEY_ID,
 }
 _ADDRESS_TYPES = {IdType.IPV4_ADDR: 4, IdType.IPV6_ADDR: 16}
+_PAIRS = {
+    IdType.IPV4_ADDR_SUBNET,
+    IdType.IPV6_ADDR_SUBNET,
+    IdType.IPV4_ADDR_RANGE,
+    IdType.IPV6_ADDR_RANGE,
+}
 _NAMES = {
     IdType.IPV4_ADDR: "ipv4",
     IdType.IPV6_ADDR: "ipv6",
@@ -87,55 +92,53 @@ def same_identity(payload: Identification, expected: Identity) -> bool:
     return payload.data == wanted.data
 
 
-def network_identity(network: Network) -> Identification:
-    """A subnet for quick mode; a single address is sent as an address."""
-    if network.prefixlen == network.max_prefixlen:
-        return address_identity(str(network.network_address))
-    kind = IdType.IPV4_ADDR_SUBNET if network.version == 4 else IdType.IPV6_ADDR_SUBNET
-    return Identification(kind, 0, 0, network.network_address.packed + network.netmask.packed)
+def span_identity(span: Span, protocol: int = 0, port: int = 0) -> Identification:
+    """One end of a selector for quick mode, in the plainest type: address, subnet, range."""
+    v4 = span.version == 4
+    if isinstance(span, AddressRange):
+        kind = IdType.IPV4_ADDR_RANGE if v4 else IdType.IPV6_ADDR_RANGE
+        return Identification(kind, protocol, port, span.first.packed + span.last.packed)
+    if span.prefixlen == span.max_prefixlen:
+        kind = IdType.IPV4_ADDR if v4 else IdType.IPV6_ADDR
+        return Identification(kind, protocol, port, span.network_address.packed)
+    kind = IdType.IPV4_ADDR_SUBNET if v4 else IdType.IPV6_ADDR_SUBNET
+    return Identification(kind, protocol, port, span.network_address.packed + span.netmask.packed)
 
 
-def identity_network(payload: Identification) -> Network | None:
-    """The subnet that a quick mode ID means, by whatever type it is written; None if it is none."""
-    data = payload.data
+def identity_span(payload: Identification) -> Span | None:
+    """The addresses that a quick mode ID means, by whatever type it is written; None if it is none."""
     try:
         if payload.type in (IdType.IPV4_ADDR, IdType.IPV6_ADDR):
-            return ipaddress.ip_network(_address(payload, data, 1)[0])
-        first, second = _address(payload, data, 2)
+            host = _addresses(payload, 1)[0]
+            return make_span(host, host)
+        if payload.type not in _PAIRS:
+            return None
+        first, second = _addresses(payload, 2)
         if payload.type in (IdType.IPV4_ADDR_SUBNET, IdType.IPV6_ADDR_SUBNET):
-            return ipaddress.ip_network(f"{first}/{_prefix(second)}")
-        if payload.type in (IdType.IPV4_ADDR_RANGE, IdType.IPV6_ADDR_RANGE):
-            return _range(first, second)
-    except (ValueError, TypeError):
+            network: Network = ipaddress.ip_network(f"{first}/{_prefix(second)}")
+            return network
+        return make_span(first, second)
+    except ValueError:
         return None
-    return None
 
 
-def describe_network(payload: Identification) -> str:
+def describe_span(payload: Identification) -> str:
     """A quick mode ID as text, with protocol and port if it names them."""
-    network = identity_network(payload)
-    text = str(network) if network else f"ID type {payload.type} {payload.data.hex()[:64]}"
+    span = identity_span(payload)
+    text = str(span) if span else f"ID type {payload.type} {payload.data.hex()[:64]}"
     return text if not (payload.protocol or payload.port) else f"{text} protocol {payload.protocol} port {payload.port}"
 
 
-def _address(payload: Identification, data: bytes, count: int) -> list[IpAddress]:
-    v4 = payload.type in (IdType.IPV4_ADDR, IdType.IPV4_ADDR_SUBNET, IdType.IPV4_ADDR_RANGE)
-    size = 4 if v4 else 16
-    if len(data) != size * count:
+def _addresses(payload: Identification, count: int) -> list[IpAddress]:
+    """:raises ValueError: if the data has another length."""
+    size = 4 if payload.type in (IdType.IPV4_ADDR, IdType.IPV4_ADDR_SUBNET, IdType.IPV4_ADDR_RANGE) else 16
+    if len(payload.data) != size * count:
         raise ValueError("wrong length")
-    return [ipaddress.ip_address(data[i * size : (i + 1) * size]) for i in range(count)]
-
-
-def _range(first: IpAddress, last: IpAddress) -> Network | None:
-    """The subnet that a range fills exactly."""
-    for bits in range(first.max_prefixlen + 1):
-        network: Network = ipaddress.ip_network(f"{first}/{bits}", strict=False)
-        if network.network_address == first and network.broadcast_address == last:
-            return network
-    return None
+    return [ipaddress.ip_address(payload.data[i * size : (i + 1) * size]) for i in range(count)]
 
 
 def _prefix(mask: IpAddress) -> int:
+    """:raises ValueError: if the mask has holes."""
     bits = mask.max_prefixlen
     value = int(mask)
     ones = bits - (value ^ ((1 << bits) - 1)).bit_length()

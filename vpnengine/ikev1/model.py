@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections import Counter
 from dataclasses import dataclass, field
 
 from vpnengine.contract.algorithms import DhGroup
 from vpnengine.contract.config import PeerConfig
 from vpnengine.contract.policies import IkeProposal
+from vpnengine.contract.selectors import SelectorConfig
 from vpnengine.contract.status import LastFailure
 from vpnengine.crypto.dh import KeyExchange
 from vpnengine.crypto.names import DistinguishedName
 from vpnengine.crypto.secret import Secret
 from vpnengine.crypto.x509 import Certificate
 from vpnengine.esp.sa import Address, IpsecSaPair, Selector
+from vpnengine.esp.spans import parse_span
 from vpnengine.ikev1.credentials import Credentials, load_credentials
 from vpnengine.ikev1.interface import Transmit
 from vpnengine.ikev1.keys import Phase1Keys
@@ -172,6 +173,7 @@ class Peer:
     psk: Secret | None
     credentials: Credentials | None
     selectors: tuple[Selector, ...]
+    wider: tuple[Selector, ...] = ()
     hosts: dict[str, str] = field(default_factory=dict)
     local_hosts: dict[str, str] = field(default_factory=dict)
     asking: set[str] = field(default_factory=set)
@@ -221,8 +223,21 @@ class Peer:
         return next((sa for sa in self.sas if sa.role is Role.INITIATOR and sa.state is not Phase1.ESTABLISHED), None)
 
     def live_pair(self, selector: Selector) -> Pair | None:
-        """The newest pair of a selector that is not being replaced."""
-        return next((p for p in reversed(self.pairs) if p.params.selector == selector and not p.replaced), None)
+        """The newest pair that carries a selector and is not being replaced."""
+        return next((p for p in reversed(self.pairs) if p.params.selector.covers(selector) and not p.replaced), None)
+
+    def accepts(self, selector: Selector) -> bool:
+        """True if the peer may have this selector: it is configured, or wider within a limit that is."""
+        if selector in self.selectors:
+            return True
+        allowed = any(limit.covers(selector) for limit in self.wider)
+        return allowed and any(selector.covers(own) for own in self.selectors)
+
+
+def make_selector(row: SelectorConfig) -> Selector:
+    """A selector of the configuration as a value of the protocol."""
+    spans = parse_span(row.local), parse_span(row.remote)
+    return Selector(*spans, row.protocol, row.local_port, row.remote_port)
 
 
 def make_peer(config: PeerConfig) -> Peer:
@@ -230,11 +245,7 @@ def make_peer(config: PeerConfig) -> Peer:
 
     :raises Refused: if its certificates or its key cannot be used.
     """
-    selectors = tuple(
-        Selector(ipaddress.ip_network(mine), ipaddress.ip_network(theirs))
-        for mine in config.local_subnets
-        for theirs in config.remote_subnets
-        if ipaddress.ip_network(mine).version == ipaddress.ip_network(theirs).version
-    )
+    selectors = tuple(map(make_selector, config.protected()))
+    wider = tuple(map(make_selector, config.accept_wider))
     psk = Secret(config.psk.get_secret_value().encode()) if config.psk else None
-    return Peer(config, psk, load_credentials(config), selectors)
+    return Peer(config, psk, load_credentials(config), selectors, wider)

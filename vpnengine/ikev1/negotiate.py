@@ -14,7 +14,7 @@ MAX_PARALLEL_QUICK = 2
 
 def want(core: Core, peer: Peer, selector: Selector, force: bool = False) -> None:
     """This selector is to have an SA pair. ``force`` asks for a new one although one is live."""
-    if selector not in peer.selectors or selector in peer.wanted:
+    if not peer.accepts(selector) or selector in peer.wanted:
         return
     if not force and (peer.live_pair(selector) is not None or peer.cooling.get(selector, 0.0) > core.now):
         return

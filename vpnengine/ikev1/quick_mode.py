@@ -23,10 +23,10 @@ from vpnengine.ikev1 import (
 )
 from vpnengine.ikev1.core import Core
 from vpnengine.ikev1.faults import Fault, LocalConfigFault, PeerFault
-from vpnengine.ikev1.identities import address_identity, describe_network, identity_network, network_identity
+from vpnengine.ikev1.identities import address_identity, describe_span
 from vpnengine.ikev1.lifetimes import Life
 from vpnengine.ikev1.model import IsakmpSa, Pair, QuickExchange
-from vpnengine.ikev1.selectors import selector_fault
+from vpnengine.ikev1.selectors import identities_selector, same_end, selector_fault, selector_identities
 from vpnengine.ikev1.states import Quick, Role
 from vpnengine.isakmp import constants as c
 from vpnengine.isakmp.errors import DecodeError
@@ -59,7 +59,7 @@ def initiate(core: Core, sa: IsakmpSa, selector: Selector) -> None:
     if policy.pfs_group:
         exchange.key_exchange = KeyExchange(policy.pfs_group)
         chain.append(KeyExchangeData(exchange.key_exchange.public))
-    ids = network_identity(selector.local), network_identity(selector.remote)
+    ids = selector_identities(selector)
     exchange.sent_ids = ids[0].body(), ids[1].body()
     chain += ids
     core.emit("ike.phase2.initiate", sa=sa, selector=selector, local=sa.local, remote=sa.remote)
@@ -143,9 +143,8 @@ def quick_1(core: Core, sa: IsakmpSa, exchange: QuickExchange, payloads: Payload
     exchange.nonce_i = payloads.only(Nonce, "NONCE").data
     ids = _ids(sa, payloads)
     core.emit("ike.phase2.respond", sa=sa, local=sa.local, remote=sa.remote)
-    theirs, mine = identity_network(ids[0]), identity_network(ids[1])
-    selector = Selector(mine, theirs) if mine and theirs else None
-    if selector not in sa.peer.selectors or any(i.protocol or i.port for i in ids) or selector is None:
+    selector = identities_selector(ids[1], ids[0])
+    if selector is None or not sa.peer.accepts(selector):
         raise selector_fault(sa.peer, ids[1], ids[0])
     exchange.selector = selector
     choice = proposals.choose_phase2(offer, config.phase2, [mode_of(sa)], config.phase2.pfs_accepted)
@@ -285,17 +284,17 @@ def _refusal_hint(
     config: PeerConfig, selector: Selector, number: int, mode: c.Encapsulation
 ) -> tuple[str, dict[str, str]]:
     offered = ", ".join(map(str, proposals.accepted_phase2(config.phase2, mode)))
-    evidence = {"offered": offered, "local subnet": str(selector.local), "remote subnet": str(selector.remote)}
+    evidence = {"offered": offered, "local subnet": selector.local_text, "remote subnet": selector.remote_text}
     if number == c.Notify.INVALID_ID_INFORMATION:
         hint = (
-            f"The peer has no tunnel for {selector.local} here and {selector.remote} there. Make Local subnets and "
-            "Private subnets here the exact mirror image of the peer's, with the same masks."
+            f"The peer has no tunnel for {selector.local_text} here and {selector.remote_text} there. Make Local "
+            "subnets and Private subnets here the exact mirror image of the peer's, with the same masks."
         )
     else:
         hint = (
             f"The peer accepts none of the phase 2 proposals of this side ({offered}), or not the subnets "
-            f"{selector.local} and {selector.remote}. Compare encryption, integrity and PFS group under Phase 2 with "
-            "the peer's, then the subnets."
+            f"{selector.local_text} and {selector.remote_text}. Compare encryption, integrity and PFS group under "
+            "Phase 2 with the peer's, then the subnets."
         )
     return hint, evidence
 
@@ -340,12 +339,11 @@ def _check_returned_ids(exchange: QuickExchange, payloads: Payloads) -> None:
     found = payloads.all(Identification)
     if not found:
         return
-    wanted = exchange.selector.local, exchange.selector.remote
-    for which, payload, network in zip(("IDci", "IDcr"), found, wanted, strict=False):
-        if identity_network(payload) != network:
-            evidence = {"sent": str(network), "returned": describe_network(payload)}
+    for which, payload, sent in zip(("IDci", "IDcr"), found, selector_identities(exchange.selector), strict=False):
+        if not same_end(payload, sent):
+            evidence = {"sent": describe_span(sent), "returned": describe_span(payload)}
             hint = (
-                f"This side asked for {network}, the peer answered with {describe_network(payload)}. "
+                f"This side asked for {describe_span(sent)}, the peer answered with {describe_span(payload)}. "
                 "Enter the same subnet, with the same mask, on both sides."
             )
             raise PeerFault(

@@ -1,22 +1,53 @@
-"""Why a pair of subnets is refused, in words that name the one that was probably meant."""
+"""Selectors as quick mode carries them, and why one is refused, in words that name what was probably meant."""
 
 from __future__ import annotations
 
-from vpnengine.esp.sa import Network, Selector
+from vpnengine.esp.sa import Network, Selector, Span
+from vpnengine.esp.spans import AddressRange
 from vpnengine.ikev1.faults import LocalConfigFault
-from vpnengine.ikev1.identities import describe_network, identity_network
+from vpnengine.ikev1.identities import describe_span, identity_span, span_identity
 from vpnengine.ikev1.model import Peer
 from vpnengine.isakmp.constants import Notify
 from vpnengine.isakmp.payloads import Identification
 
+MAX_LISTED = 32
+
+
+def selector_identities(selector: Selector) -> tuple[Identification, Identification]:
+    """IDci and IDcr of a quick mode that we initiate."""
+    return (
+        span_identity(selector.local, selector.protocol, selector.local_port),
+        span_identity(selector.remote, selector.protocol, selector.remote_port),
+    )
+
+
+def identities_selector(local: Identification, remote: Identification) -> Selector | None:
+    """The selector that two IDs mean, ``local`` and ``remote`` as seen from here; None if they mean none.
+
+    A protocol that only one of them names counts for both.
+    """
+    mine, theirs = identity_span(local), identity_span(remote)
+    if mine is None or theirs is None or (local.protocol and remote.protocol and local.protocol != remote.protocol):
+        return None
+    return Selector(mine, theirs, local.protocol or remote.protocol, local.port, remote.port)
+
+
+def same_end(one: Identification, other: Identification) -> bool:
+    """True if two IDs mean the same addresses, protocol and port, by whatever type they are written."""
+    if (one.protocol, one.port) != (other.protocol, other.port):
+        return False
+    span = identity_span(one)
+    return span is not None and span == identity_span(other)
+
 
 def selector_fault(peer: Peer, local: Identification, remote: Identification) -> LocalConfigFault:
     """The fault for a selector that is not configured; ``local`` and ``remote`` as seen from here."""
-    asked = f"{describe_network(local)} here, {describe_network(remote)} there"
-    configured = ", ".join(f"{s.local} here, {s.remote} there" for s in peer.selectors)
+    asked = f"{describe_span(local)} here, {describe_span(remote)} there"
+    configured = ", ".join(f"{s.local_text} here, {s.remote_text} there" for s in peer.selectors[:MAX_LISTED])
     evidence = {"asked": asked, "configured": configured}
     hint = f"The peer asks for {asked}; configured are {configured}."
-    close = _nearest(peer, identity_network(local), identity_network(remote))
+    selector = identities_selector(local, remote)
+    close = _nearest(peer, selector) if selector else None
     if close:
         evidence["nearest"] = close
         hint += f" {close}"
@@ -25,22 +56,40 @@ def selector_fault(peer: Peer, local: Identification, remote: Identification) ->
     return LocalConfigFault("ike.phase2.selectors", hint=hint, evidence=evidence, notify=Notify.INVALID_ID_INFORMATION)
 
 
-def _nearest(peer: Peer, local: Network | None, remote: Network | None) -> str | None:
-    """A sentence about the configured selector that differs in one side only."""
-    if local is None or remote is None:
+def _nearest(peer: Peer, asked: Selector) -> str | None:
+    """A sentence about the configured selector that differs in one thing only."""
+    for own in peer.selectors:
+        if own[:2] == asked[:2]:
+            return (
+                f"Protocol or port differ: {own} here, {asked} asked for. Change the selector here, or the peer's, "
+                "to the other's protocol and ports."
+            )
+    for own in peer.selectors:
+        if own.local == asked.local and own.remote != asked.remote:
+            return _sentence("Private subnets", own.remote, asked.remote)
+    for own in peer.selectors:
+        if own.remote == asked.remote and own.local != asked.local:
+            return _sentence("Local subnets", own.local, asked.local)
+    return _wider(peer, asked)
+
+
+def _wider(peer: Peer, asked: Selector) -> str | None:
+    """What to do about a peer that has merged subnets."""
+    own = next((selector for selector in peer.selectors if asked.covers(selector)), None)
+    if own is None:
         return None
-    for selector in peer.selectors:
-        if selector.local == local and selector.remote != remote:
-            return _sentence("Private subnets", selector.remote, remote, selector, remote)
-    for selector in peer.selectors:
-        if selector.remote == remote and selector.local != local:
-            return _sentence("Local subnets", selector.local, local, selector, local)
-    return None
-
-
-def _sentence(field: str, ours: Network, theirs: Network, selector: Selector, asked: Network) -> str:
-    same_start = ours.network_address == theirs.network_address
-    what = (
-        f"The masks differ: /{ours.prefixlen} here, /{theirs.prefixlen} there." if same_start else "One subnet differs."
+    return (
+        f"The peer has merged subnets: its {asked} contains {own}. Let it ask for the subnets one by one, or list what "
+        "it may ask for under Accept wider."
     )
-    return f"{what} Change {ours} in the field {field} to {asked}, or the peer's {asked} to {ours}."
+
+
+def _sentence(field: str, ours: Span, theirs: Span) -> str:
+    what = "One subnet differs."
+    if not isinstance(ours, AddressRange) and not isinstance(theirs, AddressRange) and _same_start(ours, theirs):
+        what = f"The masks differ: /{ours.prefixlen} here, /{theirs.prefixlen} there."
+    return f"{what} Change {ours} in the field {field} to {theirs}, or the peer's {theirs} to {ours}."
+
+
+def _same_start(one: Network, other: Network) -> bool:
+    return one.network_address == other.network_address

@@ -20,7 +20,7 @@ def peer_status(core: Core, peer: Peer) -> PeerStatus:
         start=peer.config.start.value,
         phase1=_phase1(core, peer),
         sas=tuple(_pair(core, pair) for pair in peer.pairs),
-        selectors=tuple((str(s.local), str(s.remote)) for s in peer.selectors),
+        selectors=tuple((s.local_text, s.remote_text) for s in peer.selectors),
         last_failure=peer.last_failure,
     )
 
@@ -93,8 +93,8 @@ def _pair(core: Core, pair: Pair) -> SaStatus:
         state=state,
         spi_in=f"{params.spi_in:08x}",
         spi_out=f"{params.spi_out:08x}",
-        local=str(params.selector.local),
-        remote=str(params.selector.remote),
+        local=params.selector.local_text,
+        remote=params.selector.remote_text,
         encryption=params.transform.encryption.value,
         integrity=params.transform.integrity.value if params.transform.integrity else None,
         pfs_group=pair.pfs.value if pair.pfs else None,
