@@ -6,6 +6,7 @@ can be found and removed from another process, also after a crash.
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import os
 import re
@@ -149,3 +150,34 @@ def destroy(topology: str) -> None:
             if pids:
                 run("sleep", "0.3")
         run("ip", "netns", "delete", name, check=False)
+
+
+def settle(nodes: list[Namespace]) -> None:
+    """Tell each node the link addresses of its neighbours.
+
+    The kernel has one neighbour table for all namespaces. Another topology with many addresses fills it, and then
+    nobody is found any more; entries that are permanent are not counted.
+    """
+    known = {node.name: _addresses(node) for node in nodes}
+    for node in nodes:
+        lines = [
+            f"neigh replace {address.ip} lladdr {link_address} dev {device} nud permanent"
+            for device, _, own in known[node.name]
+            for other in nodes
+            if other is not node
+            for _, link_address, address in known[other.name]
+            if address.ip in own.network and link_address
+        ]
+        command = [*node.exec_prefix(), "ip", "-batch", "-"]
+        subprocess.run(command, input="\n".join(lines), capture_output=True, text=True, timeout=COMMAND_S, check=False)
+
+
+def _addresses(node: Namespace) -> list[tuple[str, str, ipaddress.IPv4Interface | ipaddress.IPv6Interface]]:
+    """(device, link address, address) of a node."""
+    rows = json.loads(node.run("ip", "-json", "address").stdout)
+    return [
+        (row["ifname"], row.get("address", ""), ipaddress.ip_interface(f"{info['local']}/{info['prefixlen']}"))
+        for row in rows
+        if row["ifname"] != "lo"
+        for info in row["addr_info"]
+    ]

@@ -28,7 +28,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from lab.net import RUN, LabError, Namespace, destroy, existing, link
+from lab.net import RUN, LabError, Namespace, destroy, existing, link, settle
 from lab.outside import GATEWAY_OUTER, NAT_INNER, OUTSIDES, SITE_OUTER, wire
 from lab.strongswan import Connection, StrongSwan
 
@@ -99,6 +99,7 @@ class Topology:
             node.create()
         wire(self.kind, self.nodes)
         self._wire_inside()
+        settle(list(self.nodes.values()))
         if self.kind != "two-sites":
             self.strongswan = StrongSwan(self.gateway, self.directory / "gateway", self.connection())
             self.strongswan.options = self.charon
