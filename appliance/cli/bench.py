@@ -10,8 +10,8 @@ from appliance.bench.stack import BenchError
 from appliance.cli.main import fail
 from lab.net import LabError
 
-HELP = "Measure: push (Save to the first packet), live (engine event to browser), ike (negotiations a second)."
-KINDS = ("push", "live", "ike")
+HELP = "Measure: push (Save to the first packet), live (engine event to browser), ike (negotiations a second), scale."
+KINDS = ("push", "live", "ike", "scale")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,6 +20,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON for machines")
     parser.add_argument("--runs", type=int, default=20, help="push: how many saves")
     parser.add_argument("--count", type=int, default=200, help="ike: negotiations of each pairing and round")
+    parser.add_argument("--peers", type=int, default=10_000, help="scale: how many configured peers")
+    parser.add_argument("--tunnels", type=int, default=2_000, help="scale: how many of them come up")
     parser.add_argument("--watchers", type=int, default=100, help="live: how many browsers")
     parser.add_argument("--seconds", type=int, default=20, help="live: how long")
     parser.add_argument("--rate", type=int, default=50, help="live: events a second")

@@ -74,6 +74,11 @@ class IkeEndpoint:
         """When ``handle_timer`` is to be called next, and why; None if nothing is due ever."""
         return self._core.timers.next()
 
+    @property
+    def pair_count(self) -> int:
+        """How many IPsec SA pairs there are."""
+        return len(self._core.pairs)
+
     def counters(self) -> dict[str, int]:
         """How often what has happened."""
         return dict(self._core.counters)
