@@ -75,8 +75,11 @@ class EngineProcess:
 
     def status(self) -> dict[str, Any]:
         """The first peer's status."""
-        peers = json.loads(self.ctl("status").stdout)["peers"]
-        return dict(peers[0])
+        return self.statuses()[0]
+
+    def statuses(self) -> list[dict[str, Any]]:
+        """The status of every peer."""
+        return list(json.loads(self.ctl("status").stdout)["peers"])
 
     def stats(self) -> dict[str, Any]:
         """Its counters."""

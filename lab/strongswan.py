@@ -20,7 +20,7 @@ START_S = 10.0
 # openssl goes before gcm and gmp: charon takes the first plugin that offers an algorithm.
 PLUGINS = (
     "random nonce openssl aes sha1 sha2 hmac md5 gcm gmp kdf pem pkcs1 x509 curve25519 "
-    "kernel-libipsec kernel-netlink socket-default vici updown"
+    "kernel-libipsec kernel-netlink socket-default vici updown xauth-generic"
 )
 _STRONGSWAN_CONF = """
 charon {{
@@ -28,6 +28,7 @@ charon {{
   install_virtual_ip = no
   retransmit_tries = 4
   retransmit_timeout = 1.0
+  i_dont_care_about_security_and_use_aggressive_mode_psk = yes
 {options}
   filelog {{ log {{ path = {directory}/charon.log
     default = 1
@@ -61,6 +62,12 @@ class Connection:
     version: int = 1
     extra_child: dict[str, str] = field(default_factory=dict)
     extra: dict[str, str] = field(default_factory=dict)
+    further_rounds: str = ""
+    """Sections of the connection after ``local`` and ``remote``, such as ``remote-xauth``."""
+    further_sections: str = ""
+    """Sections of the file after ``connections``, such as ``pools``."""
+    further_secrets: str = ""
+    """Further rows of ``secrets``."""
 
     def children(self) -> list[tuple[str, str, str]]:
         """(name, local subnet, remote subnet) of each child: one per pair of subnets."""
@@ -91,12 +98,14 @@ connections {{
       {local_id} }}
     remote {{ auth = psk
       {remote_id} }}
+    {self.further_rounds}
     children {{
 {children}
     }}
   }}
 }}
-secrets {{ ike-site {{ secret = "{self.secret}" }} }}
+{self.further_sections}
+secrets {{ ike-site {{ secret = "{self.secret}" }} {self.further_secrets} }}
 """
 
     def _child(self, name: str, mine: str, theirs: str) -> str:

@@ -11,11 +11,10 @@ from typing import NoReturn
 
 from vpnengine.ikev1 import authentication, lifecycle, phase1, retransmit, vendors
 from vpnengine.ikev1.core import Core
-from vpnengine.ikev1.faults import Fault
+from vpnengine.ikev1.faults import Fault, Unproven
 from vpnengine.ikev1.model import Datagram, IsakmpSa, Peer
 from vpnengine.ikev1.states import Phase1, Role
 from vpnengine.isakmp import constants as c
-from vpnengine.isakmp.errors import DecodeError
 from vpnengine.isakmp.message import Header, Payloads
 from vpnengine.isakmp.payloads import Notification, Payload
 
@@ -78,10 +77,10 @@ def aggressive_2(core: Core, sa: IsakmpSa, header: Header, payloads: Payloads) -
 
     Until its proof is verified the message may be anybody's, so it is tried on a copy of the SA.
 
-    :raises DecodeError: if the message is not acceptable; the negotiation goes on then.
+    :raises Unproven: if the message is not acceptable; the negotiation goes on then.
     """
     if sa.rejections >= MAX_REJECTIONS:
-        raise DecodeError(0, "message 2", "several were not acceptable already")
+        raise Unproven(0, "proof", "several were not acceptable already")
     trial = copy.copy(sa)
     trial.vendors, trial.responder_cookie = list(sa.vendors), header.responder_cookie
     try:
@@ -112,20 +111,20 @@ def aggressive_2(core: Core, sa: IsakmpSa, header: Header, payloads: Payloads) -
 def _reject(core: Core, sa: IsakmpSa, error: Fault) -> NoReturn:
     """Say why a message is not acceptable, and go on waiting for a better one: this one proves nothing.
 
-    :raises DecodeError: always.
+    :raises Unproven: always.
     """
     sa.rejections += 1
     if error.code == "ike.phase1.hash_mismatch":
         sa.suspect_psk = True
     if sa.rejections == 1 and not sa.peer.decoy:
         core.emit_fault(error, sa=sa)
-    raise DecodeError(0, "proof", error.code)
+    raise Unproven(0, "proof", error.code)
 
 
 def aggressive_3(core: Core, sa: IsakmpSa, header: Header, payloads: Payloads) -> None:
     """As responder: the initiator proves itself, and phase 1 is up."""
     if sa.rejections >= MAX_REJECTIONS:
-        raise DecodeError(0, "message 3", "several were not acceptable already")
+        raise Unproven(0, "proof", "several were not acceptable already")
     try:
         authentication.verify_proof(core, sa, payloads)
     except Fault as error:

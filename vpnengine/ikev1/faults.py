@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 from vpnengine.contract.events import Difference, Side
+from vpnengine.isakmp.errors import DecodeError
+
+
+class Unproven(DecodeError):
+    """A proof is wrong in a message that anybody may have sent; the negotiation goes on."""
 
 
 class Fault(Exception):

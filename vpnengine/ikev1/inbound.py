@@ -21,7 +21,7 @@ from vpnengine.ikev1 import (
     strangers,
 )
 from vpnengine.ikev1.core import Core
-from vpnengine.ikev1.faults import Fault
+from vpnengine.ikev1.faults import Fault, Unproven
 from vpnengine.ikev1.fragmentation import MAX_AGE_S, Rejected
 from vpnengine.ikev1.model import Datagram, IsakmpSa, QuickExchange
 from vpnengine.ikev1.states import Phase1, Quick, Role, Row, UnexpectedMessage, phase1_row, quick_mode_row
@@ -167,6 +167,8 @@ def _phase1_step(core: Core, sa: IsakmpSa, datagram: Datagram, row: Row) -> None
     except DecodeError as error:
         sa.iv, sa.local, sa.remote = before
         core.drop("malformed", str(error), len(datagram.data), datagram.remote)
+        if isinstance(error, Unproven):
+            return
         if not datagram.header.encrypted:
             phase1.malformed(core, sa, error, status)
         elif not sa.suspect_psk:
