@@ -14,6 +14,7 @@ from vpnengine.ikev1.model import Pair, Peer
 from vpnengine.ikev1.states import Role
 
 LINGER_S = 10.0
+AT_ONCE_S = 5.0
 REOPEN_S = 1.0
 MIN_RETRY_S = 4.0
 
@@ -44,10 +45,13 @@ def confirm(core: Core, spi_in: int) -> None:
         return
     peer, pair = held
     pair.confirmed = True
+    if pair.replaced:
+        # Both ends began a successor at once, and the other one was ready first.
+        return
     core.effects.append(InstallSa(pair.params, outbound=True))
-    for older in peer.pairs:
-        if older is not pair and older.params.selector == pair.params.selector and not older.replaced:
-            _replace(core, peer, older, by=pair.role)
+    for older in peer.pairs[: peer.pairs.index(pair)]:
+        if older.params.selector == pair.params.selector and not older.replaced:
+            _replace(core, peer, older, pair)
 
 
 def octet_limits(core: Core, life: Life, role: Role) -> tuple[int | None, int | None]:
@@ -86,14 +90,18 @@ def _arm(core: Core, peer: Peer, pair: Pair) -> None:
     core.timers.set(("expire", pair.timer), pair.expires, "an IPsec SA expires", lambda: _expire(core, peer, pair))
 
 
-def _replace(core: Core, peer: Peer, older: Pair, by: Role) -> None:
+def _replace(core: Core, peer: Peer, older: Pair, newer: Pair) -> None:
     """Make before break: the older pair goes on receiving for what is on its way.
 
     Who began the replacement deletes the older pair; the other side waits somewhat longer.
+    If both ends began a successor at once, each may take its own for the newer. Then neither
+    is deleted, or the two ends would delete one each; the surplus pair ends with its life.
     """
     older.replaced = True
     core.timers.cancel(("rekey", older.timer))
-    linger = LINGER_S if by is Role.INITIATOR else 3 * LINGER_S
+    if older.role is not newer.role and newer.created - older.created < AT_ONCE_S:
+        return
+    linger = LINGER_S if newer.role is Role.INITIATOR else 3 * LINGER_S
     when = min(older.expires, core.now + linger)
     core.timers.set(("expire", older.timer), when, "a replaced IPsec SA", lambda: delete(core, peer, older))
 
