@@ -17,6 +17,7 @@ _PHASE2_FIELDS = ("phase2",)
 def configure(core: Core, config: EngineConfig) -> None:
     """Add, change and remove peers so that exactly those of ``config`` remain."""
     core.listen = config.listen
+    core.forget_quiet()
     wanted = {peer.id: peer for peer in config.peers}
     for peer in list(core.peers.values()):
         if peer.id not in wanted:

@@ -210,6 +210,10 @@ class Core:
         self._quiet[key] = self.now
         return False
 
+    def forget_quiet(self) -> None:
+        """Whoever has changed the configuration wants to hear the same news again."""
+        self._quiet.clear()
+
     def _remember(self, peer: Peer, event: EventBody) -> None:
         peer.last_failure = LastFailure(
             time=self.now, code=event.code, side=event.side.value, text=event.text, hint=event.hint or ""

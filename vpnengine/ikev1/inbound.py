@@ -139,7 +139,7 @@ def _phase1(core: Core, sa: IsakmpSa, datagram: Datagram) -> None:
         core.drop("foreign address", header.name, len(datagram.data), datagram.remote)
         return
     if datagram.data == sa.received:
-        retransmit.answer_duplicate(core, sa, header.name)
+        retransmit.answer_duplicate(core, sa, sa, header.name)
         return
     try:
         if header.exchange != sa.exchange:
@@ -227,7 +227,7 @@ def _quick(core: Core, sa: IsakmpSa, datagram: Datagram) -> None:
         return
     exchange = sa.quick.get(header.message_id)
     if exchange is not None and datagram.data == exchange.received:
-        retransmit.answer_duplicate(core, exchange, "quick")
+        retransmit.answer_duplicate(core, sa, exchange, "quick")
         return
     if exchange is None:
         exchange = _new_quick(core, sa, datagram)

@@ -192,7 +192,8 @@ def _refused(core: Core, sa: IsakmpSa, name: str) -> None:
     policy = sa.peer.config.phase1
     offered = ", ".join(map(str, policy.proposals))
     hint = (
-        f"The peer refuses what this side offers for phase 1 ({offered}), or has no tunnel for the address "
-        f"{sa.local.host}. Change encryption, hash or Diffie-Hellman group under Phase 1 to what the peer has."
+        f"The peer refuses what this side offers for phase 1 ({offered}), or has no IKEv1 tunnel for the address "
+        f"{sa.local.host} (perhaps one that is set to IKEv2). Change encryption, hash or Diffie-Hellman group under "
+        "Phase 1 to what the peer has."
     )
     core.emit("ike.phase1.refused", sa=sa, hint=hint, evidence={"offered": offered, "answer": name}, notify=name)

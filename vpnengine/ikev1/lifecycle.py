@@ -23,7 +23,9 @@ from vpnengine.ikev1.states import Phase1, Role
 from vpnengine.isakmp.constants import SIGNATURE_METHODS
 
 HALF_OPEN_S = 30.0
+SILENT_S = 8.0
 LINGER_S = 10.0
+AT_ONCE_S = 5.0
 MIN_RETRY_S = 4.0
 SOFT_SHARE = 0.85
 MAX_BACKOFF_S = 60.0
@@ -58,7 +60,7 @@ def established(core: Core, sa: IsakmpSa, first: bool) -> None:
         _purge_older(core, sa)
     replaced = [o for o in peer.sas if o is not sa and o.state is Phase1.ESTABLISHED and not o.replaced]
     for older in replaced:
-        _replace(core, older)
+        _replace(core, older, sa)
     peer.failures = 0
     if peer.last_failure and not peer.last_failure.code.startswith("ike.phase2"):
         peer.last_failure = None
@@ -112,23 +114,31 @@ def initial_contact(core: Core, sa: IsakmpSa) -> None:
 
 
 def _purge_older(core: Core, sa: IsakmpSa) -> None:
-    """INITIAL-CONTACT: the peer has forgotten everything older."""
+    """INITIAL-CONTACT: the peer has forgotten what is older than this negotiation.
+
+    What was agreed since it began is not: both ends may have begun at once.
+    """
     core.emit("ike.initial_contact", sa=sa)
     peer = sa.peer
-    began = sa.established if sa.established is not None else core.now
-    for pair in [p for p in peer.pairs if p.created < began]:
+    for pair in [p for p in peer.pairs if p.created < sa.created]:
         pairs.remove(core, peer, pair, "ike.phase2.deleted")
     for older in list(peer.sas):
-        if older is not sa and older.state is Phase1.ESTABLISHED:
+        if older is not sa and older.established is not None and older.established < sa.created:
             core.emit("ike.purge", sa=older, cookies=older.name)
             forget(core, older)
 
 
-def _replace(core: Core, older: IsakmpSa) -> None:
-    """A newer phase 1 took over; the older one lingers for what is on its way."""
+def _replace(core: Core, older: IsakmpSa, newer: IsakmpSa) -> None:
+    """A newer phase 1 took over; the older one lingers for what is on its way.
+
+    If both ends began at once, each may take its own for the newer: the surplus one then ends with
+    its life, or the two ends would delete one each.
+    """
     older.replaced = True
     core.timers.cancel(("rekey", older.cookies))
     core.timers.cancel(("dpd", older.cookies))
+    if older.role is not newer.role and newer.created - older.created < AT_ONCE_S:
+        return
     core.timers.set(("expire", older.cookies), core.now + LINGER_S, "replaced phase 1", lambda: delete(core, older))
 
 
@@ -166,11 +176,41 @@ def half_open_over(core: Core, sa: IsakmpSa) -> None:
     forget(core, sa)
 
 
+def await_proof(core: Core, sa: IsakmpSa) -> None:
+    """As responder of main mode: say so if message 5 does not come soon, long before the negotiation is given up."""
+    key = ("silent", sa.cookies)
+    core.timers.set(key, core.now + SILENT_S, "message 5 is due", lambda: _silent(core, sa))
+
+
+def _silent(core: Core, sa: IsakmpSa) -> None:
+    if sa.state is not Phase1.MM4_SENT or sa.suspect_psk or core.quiet("ike.phase1.silent", sa.peer.id):
+        return
+    port = core.listen.natt_port if sa.nat.encapsulate else sa.local.port
+    hint = (
+        f"The peer has our answer on UDP port {sa.local.port}, and has to go on at UDP port {port}; nothing comes "
+        f"there. Let UDP port {port} from {sa.remote.host} in at this site, and out at the peer. If that is so, the "
+        "peer has refused our answer; its log says why."
+    )
+    evidence = _waited(core, sa) | {"port": str(port)}
+    core.emit("ike.phase1.silent", sa=sa, hint=hint, evidence=evidence, message=5, remote=sa.remote)
+
+
 def forget(core: Core, sa: IsakmpSa) -> None:
     """Remove an SA with its timers and exchanges, telling nobody."""
     sa.state = Phase1.DEAD
     core.remove_sa(sa)
-    for kind in ("retransmit", "rekey", "expire", "dpd", "keepalive", "half-open", "lifetime", "pump", "early"):
+    for kind in (
+        "retransmit",
+        "rekey",
+        "expire",
+        "dpd",
+        "keepalive",
+        "half-open",
+        "silent",
+        "lifetime",
+        "pump",
+        "early",
+    ):
         core.timers.cancel((kind, sa.cookies))
     for exchange in list(sa.quick.values()):
         negotiate.drop_quick(core, sa, exchange)
@@ -352,7 +392,8 @@ def refused_identity(core: Core, sa: IsakmpSa, name: str) -> None:
         return
     hint = (
         f"The peer knows the same pre-shared secret, but refuses this side's identity “{sa.local_identity}” ({name}). "
-        "Enter in the field Local identity the one that the peer expects."
+        "Enter in the field Local identity the one that the peer expects. If it is right, set the peer's phase 1 to "
+        "main mode: one that is set to aggressive mode refuses in the same way."
     )
     evidence = {"identity sent": sa.local_identity, "answer": name}
     fail_with(core, sa, _Refusal("ike.phase1.notify", hint, evidence, name))

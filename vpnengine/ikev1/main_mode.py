@@ -52,6 +52,7 @@ def main_3(core: Core, sa: IsakmpSa, header: Header, payloads: Payloads) -> None
     phase1.derive(sa)
     phase1.detect_nat(core, sa, payloads)
     _send_key_exchange(core, sa, "main 4")
+    lifecycle.await_proof(core, sa)
 
 
 def main_4(core: Core, sa: IsakmpSa, header: Header, payloads: Payloads) -> None:
@@ -76,6 +77,7 @@ def main_5(core: Core, sa: IsakmpSa, header: Header, payloads: Payloads) -> None
     chain: list[Payload] = [authentication.identify(sa), *authentication.prove(core, sa)]
     phase1.send_encrypted(core, sa, chain, "main 6")
     core.timers.cancel(("half-open", sa.cookies))
+    core.timers.cancel(("silent", sa.cookies))
     lifecycle.established(core, sa, first=phase1.has_initial_contact(payloads))
 
 

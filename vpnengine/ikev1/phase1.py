@@ -140,9 +140,16 @@ def take_choice(core: Core, sa: IsakmpSa, header: Header, payloads: Payloads) ->
 
 
 def require_natt(core: Core, sa: IsakmpSa) -> None:
-    """:raises PeerFault: if the data path needs UDP and the peer has not announced NAT traversal."""
-    if not core.raw_esp and sa.natt is None:
-        raise PeerFault("ike.natt.unsupported")
+    """:raises Fault: if the data path needs UDP, and NAT traversal is off here or the peer has not announced it."""
+    if core.raw_esp or sa.natt is not None:
+        return
+    if sa.peer.config.nat_traversal == "off":
+        hint = (
+            "The data path of this appliance carries ESP in UDP only, and NAT traversal is off for this peer. Set "
+            "NAT traversal of this peer to “auto”."
+        )
+        raise LocalConfigFault("ike.natt.disabled", hint=hint)
+    raise PeerFault("ike.natt.unsupported")
 
 
 def has_initial_contact(payloads: Payloads) -> bool:

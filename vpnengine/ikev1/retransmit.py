@@ -9,6 +9,7 @@ from vpnengine.ikev1.core import Core
 from vpnengine.ikev1.model import IsakmpSa, QuickExchange
 
 MAX_REPEATED_REPLIES = 8
+UNHEARD = 2  # a message or two get lost anywhere
 
 
 def start(
@@ -61,9 +62,17 @@ def _arm(
     core.timers.set(("retransmit", key), core.now + delay, f"retransmit {holder.state}", due)
 
 
-def answer_duplicate(core: Core, holder: IsakmpSa | QuickExchange, what: str) -> None:
+def answer_duplicate(core: Core, sa: IsakmpSa, holder: IsakmpSa | QuickExchange, what: str) -> None:
     """The peer repeats its last message: our answer was lost. Repeat it, but not for ever."""
     if holder.reply is None or holder.resent >= MAX_REPEATED_REPLIES:
         return
     holder.resent += 1
     core.resend(holder.reply, what)
+    if holder.resent == UNHEARD and not sa.peer.decoy and not core.quiet("ike.unheard", sa.name):
+        port = holder.reply.local.port
+        hint = (
+            f"The peer repeats its message although it was answered: our answers from UDP port {port} do not reach "
+            f"{sa.remote.host}. Let UDP port {port} through in both directions, here and at the peer."
+        )
+        evidence = {"answer": what, "from": str(holder.reply.local), "to": str(holder.reply.remote)}
+        core.emit("ike.unheard", sa=sa, hint=hint, evidence=evidence, remote=sa.remote, count=holder.resent)

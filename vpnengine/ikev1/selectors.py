@@ -58,6 +58,11 @@ def selector_fault(peer: Peer, local: Identification, remote: Identification) ->
 
 def _nearest(peer: Peer, asked: Selector) -> str | None:
     """A sentence about the configured selector that differs in one thing only."""
+    if any(own.local == asked.remote and own.remote == asked.local for own in peer.selectors):
+        return (
+            f"The two are swapped: on the peer, {asked.remote} must be the remote subnet and {asked.local} its own, or "
+            f"here {asked.local} belongs into Local subnets and {asked.remote} into Private subnets."
+        )
     for own in peer.selectors:
         if own[:2] == asked[:2]:
             return (

@@ -55,7 +55,7 @@ def _known(core: Core, datagram: Datagram) -> bool:
     if sa is None:
         return False
     if sa.state in _HALF_OPEN and sa.received == datagram.data:
-        retransmit.answer_duplicate(core, sa, "message 2")
+        retransmit.answer_duplicate(core, sa, sa, "message 2")
     elif sa.state not in _HALF_OPEN:
         core.drop("late first message", datagram.header.name, len(datagram.data), datagram.remote)
     return True

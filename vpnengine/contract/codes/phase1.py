@@ -52,6 +52,17 @@ ENTRIES = (
         "The peer's address translation changed",
     ),
     Entry(
+        "ike.natt.disabled",
+        Severity.ERROR,
+        1,
+        "phase1 negotiation failed: NAT-T is off, which this data path needs.",
+        "NAT traversal is off on this side",
+        "ESP must go in UDP on this appliance, and NAT traversal is turned off for this peer.",
+        "Set NAT traversal of this peer to “auto”.",
+        "Nothing on the gateway is known to be wrong.",
+        Side.LOCAL,
+    ),
+    Entry(
         "ike.natt.unsupported",
         Severity.ERROR,
         1,
@@ -134,6 +145,31 @@ ENTRIES = (
         "No answer came to our messages.",
         "Check the field Public address, and that UDP ports 500 and 4500 may leave this site.",
         "Check that the gateway runs, expects this site's public address, and lets UDP ports 500 and 4500 in.",
+        Side.PATH,
+    ),
+    Entry(
+        "ike.unheard",
+        Severity.WARNING,
+        1,
+        "the packet is retransmitted by {remote} ({count}).",
+        "The peer does not hear our answers",
+        "The peer sends the same message again and again although it was answered each time: our answers get lost "
+        "on the way to it.",
+        "Let UDP ports 500 and 4500 leave this site, also as answers.",
+        "Let UDP ports 500 and 4500 in from this site's public address, on the gateway and on any firewall before it.",
+        Side.PATH,
+    ),
+    Entry(
+        "ike.phase1.silent",
+        Severity.WARNING,
+        1,
+        "phase1 negotiation waits: no message {message} from {remote}.",
+        "The peer fell silent in the middle of phase 1",
+        "The peer has begun phase 1 and has our answer, but the message in which it proves itself does not come. "
+        "That message is usually the first one on UDP port 4500, and with certificates it may be too large for one "
+        "packet.",
+        "Let UDP port 4500 in at this site, and IP fragments if certificates are used.",
+        "Let UDP port 4500 out at the gateway; look into its log, as it may have refused our answer.",
         Side.PATH,
     ),
     Entry(
@@ -232,7 +268,7 @@ ENTRIES = (
         1,
         "notification {notify} received in informational exchange.",
         "The peer reports a phase 1 error",
-        "The peer refuses this side after the keys were agreed: usually the identity.",
+        "The peer refuses this side after the keys were agreed: usually the identity, or it wants aggressive mode.",
         "Compare the field Local identity with the identity that the peer expects.",
         "Compare the gateway's expected remote identity with this side's identity.",
         Side.PEER,
