@@ -67,7 +67,7 @@ def test_kilobytes_reach_the_data_path_on_both_sides(left: int | None, right: in
     network = two({"phase2": {"lifetime_kb": left}}, {"phase2": {"lifetime_kb": right}})
     for node in (network.left, network.right):
         pair = node.installed[node.outbound[-1]]
-        assert pair.hard_bytes == 2000 * 1024
+        assert pair.hard_bytes == 2000 * 1000
         assert pair.soft_bytes is not None and 0.79 * pair.hard_bytes < pair.soft_bytes < 0.96 * pair.hard_bytes
     soft = [n.installed[n.outbound[-1]].soft_bytes for n in (network.left, network.right)]
     assert soft[0] is not None and soft[1] is not None and soft[0] < soft[1], "the initiator goes first"
@@ -101,7 +101,7 @@ def test_phase_1_is_replaced_when_its_kilobytes_are_used() -> None:
     network = two({"phase1": {"lifetime_kb": 1024}, "phase2": {"lifetime_s": 60}}, {})
     sa = next(iter(network.left.endpoint._core.sas.values()))
     assert 0 < sa.octets < 4096
-    sa.octets = int(1024 * 1024 * 0.9)
+    sa.octets = int(1024 * 1000 * 0.9)
     network.run(60)
     assert "ike.phase1.rekey" in network.left.codes()
     assert network.left.codes().count("ike.phase1.established") == 2 and network.pairs_agree(1)
@@ -120,7 +120,7 @@ def test_a_lifetime_that_is_told_later_shortens_an_ipsec_sa(which: str) -> None:
     network.drain(network.right)
     network.run(1)
     assert expires(network.left, network)[1] == 600
-    assert network.left.installed[pair.spi_out].hard_bytes == 3000 * 1024
+    assert network.left.installed[pair.spi_out].hard_bytes == 3000 * 1000
     told = [event.text for event in network.left.events if event.code == "ike.lifetime"]
     assert told == ["received RESPONDER-LIFETIME: 600 seconds", "received RESPONDER-LIFETIME: 3000 kbytes"]
 
@@ -146,7 +146,7 @@ def test_a_stranger_cannot_shorten_a_life() -> None:
         (Life(30), Life(1), Life(30)),
         (Life(3600), NOTHING, Life(3600)),
         (Life(3600), Life(2**63), Life(3600)),
-        (Life(3600), Life(None, 1), Life(3600, 1024)),
+        (Life(3600), Life(None, 1), Life(3600, 1000)),
         (Life(3600, 5000), Life(7200, 2000), Life(3600, 2000)),
     ],
 )
@@ -178,7 +178,7 @@ def test_a_notice_says_what_is_meant(seconds: int, kilobytes: int | None) -> Non
 def test_a_broken_notice_says_nothing_harmful(data: bytes) -> None:
     for protocol in (c.Protocol.ISAKMP, c.Protocol.ESP):
         life = lifetimes.lower(Life(3600, 5000), lifetimes.of_notification(data, protocol))
-        assert life.seconds and 60 <= life.seconds <= 3600 and life.kilobytes and 1024 <= life.kilobytes <= 5000
+        assert life.seconds and 60 <= life.seconds <= 3600 and life.kilobytes and 1000 <= life.kilobytes <= 5000
 
 
 def test_phase_1_numbers_in_a_notice_are_understood() -> None:

@@ -19,7 +19,7 @@ from vpnengine.contract.types import Model
 
 _Refusing = BeforeValidator(not_refused)
 Group = Annotated[DhGroup, _Refusing]
-Kilobytes = Annotated[int, Field(ge=1_024, le=0xFFFFFFFF)]
+Kilobytes = Annotated[int, Field(ge=1_000, le=0xFFFFFFFF)]
 
 
 class IkeProposal(Model):
@@ -54,7 +54,7 @@ class EspProposal(Model):
 class Phase1Policy(Model):
     """What is offered and accepted for the ISAKMP SA.
 
-    ``lifetime_s`` in seconds; ``lifetime_kb``, in units of 1024 octets of IKE messages, None is no limit.
+    ``lifetime_s`` in seconds; ``lifetime_kb``, in units of 1000 octets of IKE messages, None is no limit.
     """
 
     proposals: Annotated[tuple[IkeProposal, ...], Field(min_length=1, max_length=32)] = (
@@ -69,7 +69,7 @@ class Phase2Policy(Model):
 
     ``pfs_group`` is offered, and with the groups of ``pfs_also`` it is accepted when the peer begins. With
     ``esn`` 64-bit sequence numbers (RFC 4304) are offered first, and 32-bit ones after them. ``lifetime_s`` in
-    seconds; ``lifetime_kb``, in units of 1024 octets of inner packets in either direction, None is no limit.
+    seconds; ``lifetime_kb``, in units of 1000 octets of inner packets in either direction, None is no limit.
     """
 
     proposals: Annotated[tuple[EspProposal, ...], Field(min_length=1, max_length=32)] = (

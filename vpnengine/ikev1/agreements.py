@@ -41,8 +41,8 @@ def _tell_phase1(core: Core, sa: IsakmpSa) -> None:
 def phase2(core: Core, sa: IsakmpSa, pair: Pair) -> None:
     """A quick mode has come to an agreement: the same for IPsec SAs; the peer is told in quick mode itself."""
     transform = pair.params.transform
-    if sa.peer.live_pair(pair.params.selector) in (None, pair) and not core.quiet("ike.phase2.weak", sa.peer.id):
-        _warn(core, sa, pair, 2, (transform.encryption, transform.integrity, pair.pfs))
+    if not sa.warned and sa.peer.live_pair(pair.params.selector) in (None, pair):
+        sa.warned = _warn(core, sa, pair, 2, (transform.encryption, transform.integrity, pair.pfs))
     _compare(core, sa, pair, 2, lifetimes.of_policy(sa.peer.config.phase2), pair.offered)
 
 
@@ -55,14 +55,16 @@ def phase2_notice(used: Life, offered: Life, spi_in: int) -> list[Notification]:
     return [Notification(c.Protocol.ESP, spi_in.to_bytes(4, "big"), c.Notify.RESPONDER_LIFETIME, data)]
 
 
-def _warn(core: Core, sa: IsakmpSa, pair: Pair | None, phase: int, agreed: Iterable[Algorithm | None]) -> None:
+def _warn(core: Core, sa: IsakmpSa, pair: Pair | None, phase: int, agreed: Iterable[Algorithm | None]) -> bool:
+    """Warn of what is weak; True if something is."""
     weak = [algorithm for algorithm in agreed if algorithm is not None and algorithm.weakness]
     if not weak:
-        return
+        return False
     names = ", ".join(algorithm.value for algorithm in weak)
     evidence = {algorithm.value: algorithm.weakness or "" for algorithm in weak}
     hint = f"Choose stronger algorithms than {names} under Phase {phase} on both gateways, if the peer knows them."
     core.emit(f"ike.phase{phase}.weak", sa=sa, pair=pair, hint=hint, evidence=evidence, names=names)
+    return True
 
 
 def _compare(core: Core, sa: IsakmpSa, pair: Pair | None, phase: int, ours: Life, theirs: Life) -> None:

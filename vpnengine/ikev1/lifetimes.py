@@ -15,9 +15,9 @@ from vpnengine.isakmp.reader import Reader
 from vpnengine.isakmp.sa_payload import Attribute, Transform
 
 MIN_S = 60
-MIN_KB = 1_024
+MIN_KB = 1_000
 FOREVER = 0xFFFFFFFF
-_KILOBYTE = 1_024
+KILOBYTE = 1_000  # strongSwan reads it so; whoever reads 1024 has a longer life, and the shorter one is kept
 # (life type, life duration) of the two phases.
 PHASE1 = (c.IkeAttribute.LIFE_TYPE, c.IkeAttribute.LIFE_DURATION)
 PHASE2 = (c.EspAttribute.LIFE_TYPE, c.EspAttribute.LIFE_DURATION)
@@ -25,7 +25,7 @@ PHASE2 = (c.EspAttribute.LIFE_TYPE, c.EspAttribute.LIFE_DURATION)
 
 @dataclass(frozen=True)
 class Life:
-    """How long an SA lives; None is no limit, or not said. ``kilobytes`` are 1024 octets."""
+    """How long an SA lives; None is no limit, or not said. ``kilobytes`` are 1000 octets."""
 
     seconds: int | None = None
     kilobytes: int | None = None
@@ -38,7 +38,7 @@ class Life:
     @property
     def octets(self) -> int | None:
         """The limit in octets."""
-        return self.kilobytes * _KILOBYTE if self.kilobytes else None
+        return self.kilobytes * KILOBYTE if self.kilobytes else None
 
 
 NOTHING = Life()

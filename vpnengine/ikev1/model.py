@@ -103,6 +103,7 @@ class IsakmpSa:
     life: Life = NOTHING
     offered: Life = NOTHING
     octets: int = 0
+    warned: bool = False
     key_exchange: KeyExchange | None = None
     public_i: bytes = b""
     public_r: bytes = b""

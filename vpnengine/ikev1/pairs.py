@@ -65,7 +65,7 @@ def octet_limits(core: Core, life: Life, role: Role) -> tuple[int | None, int | 
 
 def shorten(core: Core, peer: Peer, pair: Pair, life: Life) -> None:
     """The peer gives the pair a shorter life."""
-    known = Life(int(pair.expires - pair.created), (pair.params.hard_bytes or 0) // 1024 or None)
+    known = Life(int(pair.expires - pair.created), (pair.params.hard_bytes or 0) // lifetimes.KILOBYTE or None)
     life = lifetimes.lower(known, life)
     pair.expires = min(pair.expires, pair.created + float(life.seconds or 0))
     soft, hard = octet_limits(core, life, pair.role)
