@@ -133,9 +133,9 @@ def test_the_answer_has_the_type_of_the_question(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(
         quick_mode,
         "_check_returned_ids",
-        lambda exchange, payloads: (
+        lambda sa, exchange, payloads: (
             seen.extend(p.type for p in payloads.all(Identification)),
-            check(exchange, payloads),
+            check(sa, exchange, payloads),
         ),
     )
     up(joined(A))

@@ -25,6 +25,7 @@ class Rigs:
         subnets: int = 1,
         gateway: dict[str, Any] | None = None,
         charon: dict[str, str] | None = None,
+        dataplane: str = "userspace",
         **site: Any,
     ) -> Rig:
         """A topology with the gateway's and our configuration changed as asked. ``charon`` are its own settings."""
@@ -32,7 +33,9 @@ class Rigs:
         topology = Topology(kind, name=name, subnets=subnets, charon=charon or {})
         self._made.append((topology, None))
         topology.up()
-        engine = EngineProcess(topology.site, topology.directory / "engine", topology.engine_config(**site))
+        engine = EngineProcess(
+            topology.site, topology.directory / "engine", topology.engine_config(**site) | {"dataplane": dataplane}
+        )
         self._made.append((topology, engine))
         if gateway and topology.strongswan:
             topology.strongswan.connection = topology.connection(**gateway)

@@ -24,7 +24,7 @@ from vpnengine.contract.authentication import (
 from vpnengine.contract.identity import Identity
 from vpnengine.contract.policies import DpdPolicy, Phase1Policy, Phase2Policy, RetransmitPolicy, weak_choices
 from vpnengine.contract.problems import Problem, Refused, problems_of
-from vpnengine.contract.selectors import Protected, SelectorConfig
+from vpnengine.contract.selectors import Protected, SelectorConfig, check_hosts
 from vpnengine.contract.types import Host, Model, Remote, remote_networks
 
 SCHEMA_VERSION: Literal[1] = 1
@@ -104,6 +104,8 @@ class PeerConfig(Protected):
         self._check_legacy()
         self._check_address()
         self._check_exchange()
+        if self.phase2.mode == "transport":
+            check_hosts(self)
         return self
 
     def _check_legacy(self) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, NamedTuple, Self
+from typing import Annotated, Literal, NamedTuple, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
@@ -70,6 +70,7 @@ class Phase2Policy(Model):
     ``pfs_group`` is offered, and with the groups of ``pfs_also`` it is accepted when the peer begins. With
     ``esn`` 64-bit sequence numbers (RFC 4304) are offered first, and 32-bit ones after them. ``lifetime_s`` in
     seconds; ``lifetime_kb``, in units of 1000 octets of inner packets in either direction, None is no limit.
+    Transport ``mode`` protects traffic between two hosts themselves, which the selectors name.
     """
 
     proposals: Annotated[tuple[EspProposal, ...], Field(min_length=1, max_length=32)] = (
@@ -79,6 +80,7 @@ class Phase2Policy(Model):
     pfs_group: Group | None = DhGroup.MODP2048
     pfs_also: Annotated[tuple[Group, ...], Field(max_length=16)] = ()
     esn: bool = False
+    mode: Literal["tunnel", "transport"] = "tunnel"
     lifetime_s: Annotated[int, Field(ge=30, le=86_400)] = 3_600
     lifetime_kb: Kilobytes | None = None
 

@@ -133,6 +133,18 @@ class Protected(Model):
                     )
 
 
+def check_hosts(protected: Protected) -> None:
+    """Transport mode is between two hosts.
+
+    :raises ValueError: naming the field with something larger.
+    """
+    field = "selectors" if protected.selectors else "remote_subnets"
+    for selector in protected.protected():
+        for text in (selector.local, selector.remote):
+            if len(set(bounds(text)[1:])) > 1:
+                raise ValueError(f"{field}: transport mode is between two hosts; {text} is more than one address")
+
+
 def _check_overlaps(field: str, subnets: tuple[str, ...]) -> None:
     for index, one in enumerate(subnets):
         for other in subnets[index + 1 :]:

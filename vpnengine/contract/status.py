@@ -25,7 +25,7 @@ class SaStatus(_Model):
     encryption: str
     integrity: str | None
     pfs_group: str | None
-    encapsulation: Literal["tunnel", "udp-tunnel"]
+    encapsulation: Literal["tunnel", "udp-tunnel", "transport", "udp-transport"]
     bytes_in: int
     bytes_out: int
     packets_in: int

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 
 from vpnengine.contract.config import EngineConfig
 from vpnengine.contract.problems import Problem
+from vpnengine.dataplane.base import Capabilities
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,19 @@ def own_address_problems(config: EngineConfig) -> list[Problem]:
         if str(peer.local_address) == peer.remote or _is_own(peer.remote):
             message = f"{peer.remote} is an address of this appliance itself; enter the other gateway's"
             problems.append(Problem(field=f"peers.{index}.remote", rule="own_address", message=message))
+    return problems
+
+
+def data_path_problems(config: EngineConfig, capabilities: Capabilities) -> list[Problem]:
+    """What a peer wants and this data path cannot carry."""
+    problems = []
+    for index, peer in enumerate(config.peers):
+        if peer.phase2.mode == "transport" and not capabilities.transport:
+            message = (
+                f"peer “{peer.name}” is set to transport mode, and the data path “{capabilities.name}” carries tunnel "
+                "mode only; choose tunnel mode on both gateways"
+            )
+            problems.append(Problem(field=f"peers.{index}.phase2.mode", rule="data_path", message=message))
     return problems
 
 

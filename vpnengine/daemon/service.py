@@ -22,7 +22,7 @@ from vpnengine.contract.status import EngineStatus, PeerStatus, SaStatus
 from vpnengine.crypto.random import system_random
 from vpnengine.daemon.journal import Journal
 from vpnengine.daemon.lag import LagMeter
-from vpnengine.daemon.reconcile import Difference, compare, own_address_problems
+from vpnengine.daemon.reconcile import Difference, compare, data_path_problems, own_address_problems
 from vpnengine.daemon.resolver import resolve
 from vpnengine.dataplane import udp
 from vpnengine.dataplane.base import DataPlane, DataPlaneError, Policy, SaCounters
@@ -281,6 +281,7 @@ class Engine:
 
     def _check(self, config: EngineConfig) -> None:
         problems = own_address_problems(config) + credential_problems(config)
+        problems += data_path_problems(config, self._dataplane.capabilities)
         for name in ("listen", "dataplane"):
             if getattr(config, name) != getattr(self.config, name):
                 message = "cannot change while the engine runs; restart the engine with the new value"

@@ -23,10 +23,14 @@ class DataPlaneError(Exception):
 
 @dataclass(frozen=True)
 class Capabilities:
-    """What a data path can carry. Without ``raw_esp`` the engine forces UDP encapsulation."""
+    """What a data path can carry. Without ``raw_esp`` the engine forces UDP encapsulation.
+
+    A peer that is configured for what is not here (``transport`` mode) is refused with the whole configuration.
+    """
 
     name: str
     raw_esp: bool
+    transport: bool = False
 
 
 @dataclass(frozen=True)

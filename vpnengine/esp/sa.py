@@ -102,6 +102,8 @@ class IpsecSaPair:
     ``local`` and ``remote`` are the outer ends; their ports matter when ``udp`` is True.
     Lifetimes are handled by the engine in time and by the data path in octets:
     ``soft_bytes``/``hard_bytes`` count inner octets per direction, None is no limit.
+    In transport mode ``original_remote`` and ``original_local`` are the addresses that the peer
+    puts into its checksums, if a NAT is on the path (RFC 3947 section 5.2).
     """
 
     peer_id: str
@@ -114,7 +116,9 @@ class IpsecSaPair:
     local: Address
     remote: Address
     udp: bool
-    mode: Literal["tunnel"] = "tunnel"
+    mode: Literal["tunnel", "transport"] = "tunnel"
+    original_remote: str | None = None
+    original_local: str | None = None
     replay_window: int = 64
     soft_bytes: int | None = None
     hard_bytes: int | None = None

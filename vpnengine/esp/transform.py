@@ -1,4 +1,4 @@
-"""ESP in tunnel mode, one packet at a time: the reference transform (RFC 4303)."""
+"""ESP, one packet at a time: the reference transform, by itself in tunnel mode (RFC 4303)."""
 
 from __future__ import annotations
 
@@ -47,13 +47,20 @@ class Outbound:
         following = _NEXT_BY_VERSION.get(packet[0] >> 4) if packet else None
         if following is None:
             raise EspError("not IP")
+        return self.seal_payload(packet, following)
+
+    def seal_payload(self, payload: bytes, following: int) -> bytes:
+        """The ESP packet around octets whose protocol is ``following``.
+
+        :raises EspError: if all sequence numbers are used.
+        """
         if self.sequence >= self._last:
             raise EspError("sequence numbers exhausted")
         self.sequence += 1
         number = self.sequence.to_bytes(8, "big")
         header, high = self._spi + number[4:], number[:4] if self._esn else b""
-        pad = -(len(packet) + 2) % self._cipher.block
-        plaintext = packet + _PADDING[:pad] + bytes((pad, following))
+        pad = -(len(payload) + 2) % self._cipher.block
+        plaintext = payload + _PADDING[:pad] + bytes((pad, following))
         return header + self._cipher.seal(header, self.sequence, plaintext, high)
 
 
@@ -72,6 +79,18 @@ class Inbound:
 
         :raises EspError: naming why it is dropped. Whatever the octets are, nothing else is raised.
         """
+        inner, following = self.open_payload(packet)
+        if following == NEXT_DUMMY:
+            return None
+        if following not in (NEXT_IPV4, NEXT_IPV6) or not inner or _NEXT_BY_VERSION.get(inner[0] >> 4) != following:
+            raise EspError("not tunnel mode")
+        return _without_tfc(inner, following)
+
+    def open_payload(self, packet: bytes) -> tuple[bytes, int]:
+        """The octets inside and their protocol, whatever the mode.
+
+        :raises EspError: naming why it is dropped.
+        """
         if len(packet) < HEADER + self._cipher.overhead:
             raise EspError("too short")
         sequence = int.from_bytes(packet[4:8], "big")
@@ -89,20 +108,15 @@ class Inbound:
         return _unpad(plaintext)
 
 
-def _unpad(plaintext: bytes) -> bytes | None:
-    """Check and remove the trailer (RFC 4303 sections 2.4 to 2.6)."""
+def _unpad(plaintext: bytes) -> tuple[bytes, int]:
+    """Check and remove the trailer (RFC 4303 sections 2.4 to 2.6); what it protects, and its protocol."""
     if len(plaintext) < 2:
         raise EspError("bad padding")
     pad, following = plaintext[-2], plaintext[-1]
     end = len(plaintext) - 2 - pad
     if end < 0 or plaintext[end:-2] != _PADDING[:pad]:
         raise EspError("bad padding")
-    if following == NEXT_DUMMY:
-        return None
-    inner = plaintext[:end]
-    if following not in (NEXT_IPV4, NEXT_IPV6) or not inner or _NEXT_BY_VERSION.get(inner[0] >> 4) != following:
-        raise EspError("not tunnel mode")
-    return _without_tfc(inner, following)
+    return plaintext[:end], following
 
 
 def _without_tfc(inner: bytes, following: int) -> bytes:

@@ -20,7 +20,7 @@ from vpnengine.ikev1.credentials import Credentials, load_credentials
 from vpnengine.ikev1.interface import Transmit
 from vpnengine.ikev1.keys import Phase1Keys
 from vpnengine.ikev1.lifetimes import NOTHING, Life
-from vpnengine.ikev1.natt import NO_NAT, Nat, Version
+from vpnengine.ikev1.natt import NO_NAT, NO_ORIGINALS, Nat, Originals, Version
 from vpnengine.ikev1.states import Phase1, Quick, Role
 from vpnengine.isakmp.constants import AUTH_PSK, Exchange
 from vpnengine.isakmp.message import Header
@@ -51,6 +51,11 @@ class Pair:
     confirmed: bool = False
 
     @property
+    def kind(self) -> str:
+        """Protocol and mode as the classical lines have them."""
+        return f"ESP/{self.params.mode.capitalize()}"
+
+    @property
     def timer(self) -> tuple[str, int]:
         """The key of this pair's timers."""
         return ("pair", self.params.spi_in)
@@ -77,6 +82,7 @@ class QuickExchange:
     resent: int = 0
     tries: int = 0
     spi_out: int = 0
+    originals: Originals = NO_ORIGINALS
 
 
 @dataclass
@@ -230,6 +236,8 @@ class Peer:
     def accepts(self, selector: Selector) -> bool:
         """True if the peer may have this selector: it is configured, or wider within a limit that is."""
         if selector in self.selectors:
+            return True
+        if self.config.phase2.mode == "transport" and any(own.covers(selector) for own in self.selectors):
             return True
         allowed = any(limit.covers(selector) for limit in self.wider)
         return allowed and any(selector.covers(own) for own in self.selectors)

@@ -94,6 +94,17 @@ class Nat:
 NO_NAT = Nat()
 
 
+@dataclass(frozen=True)
+class Originals:
+    """What the peer says of the addresses (NAT-OA): its own before translation, and ours as it sees it."""
+
+    remote: str | None = None
+    local: str | None = None
+
+
+NO_ORIGINALS = Originals()
+
+
 def nat_d_hash(hash_: IkeHash, cookies: bytes, address: Address) -> bytes:
     """HASH(CKY-I | CKY-R | IP | port) (RFC 3947 section 3.2)."""
     host = ipaddress.ip_address(address.host)

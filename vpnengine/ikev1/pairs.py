@@ -34,7 +34,15 @@ def agreed(core: Core, peer: Peer, pair: Pair) -> None:
         (params.remote, params.local, params.spi_in),
         (params.local, params.remote, params.spi_out),
     ):
-        core.emit("ike.phase2.established", peer=peer, pair=pair, source=source, destination=destination, spi=spi)
+        core.emit(
+            "ike.phase2.established",
+            peer=peer,
+            pair=pair,
+            kind=pair.kind,
+            source=source,
+            destination=destination,
+            spi=spi,
+        )
     _arm(core, peer, pair)
 
 
@@ -115,7 +123,13 @@ def rekey(core: Core, peer: Peer, pair: Pair) -> None:
 def _expire(core: Core, peer: Peer, pair: Pair) -> None:
     params = pair.params
     core.emit(
-        "ike.phase2.expired", peer=peer, pair=pair, source=params.remote, destination=params.local, spi=params.spi_in
+        "ike.phase2.expired",
+        peer=peer,
+        pair=pair,
+        kind=pair.kind,
+        source=params.remote,
+        destination=params.local,
+        spi=params.spi_in,
     )
     _tell(core, peer, pair)
     drop(core, peer, pair)

@@ -15,7 +15,7 @@ from vpnengine.ikev1 import (
     informational,
     keys,
     lifetimes,
-    natt,
+    modes,
     negotiate,
     pairs,
     proposals,
@@ -26,7 +26,8 @@ from vpnengine.ikev1.faults import Fault, LocalConfigFault, PeerFault
 from vpnengine.ikev1.identities import address_identity, describe_span
 from vpnengine.ikev1.lifetimes import Life
 from vpnengine.ikev1.model import IsakmpSa, Pair, QuickExchange
-from vpnengine.ikev1.selectors import identities_selector, same_end, selector_fault, selector_identities
+from vpnengine.ikev1.modes import mode_of
+from vpnengine.ikev1.selectors import selector_fault, selector_identities
 from vpnengine.ikev1.states import Quick, Role
 from vpnengine.isakmp import constants as c
 from vpnengine.isakmp.errors import DecodeError
@@ -39,11 +40,6 @@ KEEP_DONE_S = 60.0
 COOLING_S = 5.0
 GONE_TIMES, GONE_PAUSE_S = 3, 3.0
 MIN_PAUSE_S, MAX_PAUSE_S = 0.03, 0.25
-
-
-def mode_of(sa: IsakmpSa) -> c.Encapsulation:
-    """Tunnel mode, in UDP if phase 1 found a NAT (RFC 3947 section 5.1)."""
-    return natt.encapsulation(sa.natt, sa.nat.encapsulate, transport=False)
 
 
 def initiate(core: Core, sa: IsakmpSa, selector: Selector) -> None:
@@ -61,7 +57,7 @@ def initiate(core: Core, sa: IsakmpSa, selector: Selector) -> None:
         chain.append(KeyExchangeData(exchange.key_exchange.public))
     ids = selector_identities(selector)
     exchange.sent_ids = ids[0].body(), ids[1].body()
-    chain += ids
+    chain += [*ids, *modes.nat_oa(sa, Role.INITIATOR)]
     core.emit("ike.phase2.initiate", sa=sa, selector=selector, local=sa.local, remote=sa.remote)
     core.counters["phase 2 started"] += 1
     sa.quick[number] = exchange
@@ -143,10 +139,11 @@ def quick_1(core: Core, sa: IsakmpSa, exchange: QuickExchange, payloads: Payload
     exchange.nonce_i = payloads.only(Nonce, "NONCE").data
     ids = _ids(sa, payloads)
     core.emit("ike.phase2.respond", sa=sa, local=sa.local, remote=sa.remote)
-    selector = identities_selector(ids[1], ids[0])
-    if selector is None or not sa.peer.accepts(selector):
+    selector = modes.asked_selector(sa, ids[1], ids[0])
+    if selector is None:
         raise selector_fault(sa.peer, ids[1], ids[0])
     exchange.selector = selector
+    exchange.originals = modes.originals(sa, Role.RESPONDER, payloads)
     choice = proposals.choose_phase2(offer, config.phase2, [mode_of(sa)], config.phase2.pfs_accepted)
     if choice is None:
         raise _no_proposal(config, offer, mode_of(sa))
@@ -161,7 +158,7 @@ def quick_1(core: Core, sa: IsakmpSa, exchange: QuickExchange, payloads: Payload
         exchange.key_exchange = KeyExchange(choice.group)
         chain.append(KeyExchangeData(exchange.key_exchange.public))
         shared = _shared(exchange, public.data)
-    chain += payloads.all(Identification)
+    chain += [*payloads.all(Identification), *modes.nat_oa(sa, Role.RESPONDER)]
     life = lifetimes.lower(lifetimes.of_policy(config.phase2), choice.offered)
     chain += agreements.phase2_notice(life, choice.offered, exchange.spi_in)
     _send(core, sa, exchange, chain, exchange.nonce_i, "quick 2")
@@ -177,7 +174,8 @@ def quick_2(core: Core, sa: IsakmpSa, exchange: QuickExchange, payloads: Payload
     choice = proposals.choose_phase2(answer, policy, [mode_of(sa)], [policy.pfs_group])
     if choice is None or len(proposals.offered_phase2(answer)) != 1:
         raise _bad_choice(sa, answer)
-    _check_returned_ids(exchange, payloads)
+    _check_returned_ids(sa, exchange, payloads)
+    exchange.originals = modes.originals(sa, Role.INITIATOR, payloads)
     exchange.nonce_r, exchange.spi_out = payloads.only(Nonce, "NONCE").data, choice.spi
     public = payloads.first(KeyExchangeData)
     if policy.pfs_group and public is None:
@@ -335,12 +333,12 @@ def _ids(sa: IsakmpSa, payloads: Payloads) -> tuple[Identification, Identificati
     return address_identity(sa.remote.host), address_identity(sa.local.host)
 
 
-def _check_returned_ids(exchange: QuickExchange, payloads: Payloads) -> None:
+def _check_returned_ids(sa: IsakmpSa, exchange: QuickExchange, payloads: Payloads) -> None:
     found = payloads.all(Identification)
     if not found:
         return
     for which, payload, sent in zip(("IDci", "IDcr"), found, selector_identities(exchange.selector), strict=False):
-        if not same_end(payload, sent):
+        if not modes.same_answer(sa, payload, sent):
             evidence = {"sent": describe_span(sent), "returned": describe_span(payload)}
             hint = (
                 f"This side asked for {describe_span(sent)}, the peer answered with {describe_span(payload)}. "
@@ -387,6 +385,9 @@ def _install(
         local=sa.local,
         remote=sa.remote,
         udp=sa.nat.encapsulate,
+        mode=sa.peer.config.phase2.mode,
+        original_remote=exchange.originals.remote,
+        original_local=exchange.originals.local,
         replay_window=sa.peer.config.replay_window,
         soft_bytes=soft,
         hard_bytes=hard,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from vpnengine.contract.status import PeerStatus, Phase1Status, SaState, SaStatus
+from vpnengine.esp.sa import IpsecSaPair
 from vpnengine.ikev1 import numbers
 from vpnengine.ikev1.core import Core
 from vpnengine.ikev1.model import IsakmpSa, Pair, Peer
@@ -85,6 +86,12 @@ def _nat(sa: IsakmpSa) -> Literal["none", "local", "remote", "both"]:
     return names[(sa.nat.local, sa.nat.remote)]
 
 
+def _encapsulation(params: IpsecSaPair) -> Literal["tunnel", "udp-tunnel", "transport", "udp-transport"]:
+    if params.mode == "transport":
+        return "udp-transport" if params.udp else "transport"
+    return "udp-tunnel" if params.udp else "tunnel"
+
+
 def _pair(core: Core, pair: Pair) -> SaStatus:
     params = pair.params
     rekey = core.timers.when(("rekey", pair.timer))
@@ -98,7 +105,7 @@ def _pair(core: Core, pair: Pair) -> SaStatus:
         encryption=params.transform.encryption.value,
         integrity=params.transform.integrity.value if params.transform.integrity else None,
         pfs_group=pair.pfs.value if pair.pfs else None,
-        encapsulation="udp-tunnel" if params.udp else "tunnel",
+        encapsulation=_encapsulation(params),
         bytes_in=0,
         bytes_out=0,
         packets_in=0,

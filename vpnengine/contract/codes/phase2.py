@@ -31,7 +31,7 @@ ENTRIES = (
         "ike.phase2.established",
         Severity.NOTICE,
         2,
-        "IPsec-SA established: ESP/Tunnel {source}->{destination} spi={spi}(0x{spi:x})",
+        "IPsec-SA established: {kind} {source}->{destination} spi={spi}(0x{spi:x})",
         "An IPsec SA is up",
     ),
     Entry(
@@ -67,7 +67,7 @@ ENTRIES = (
         "ike.phase2.expired",
         Severity.INFO,
         2,
-        "IPsec-SA expired: ESP/Tunnel {source}->{destination} spi={spi}(0x{spi:x})",
+        "IPsec-SA expired: {kind} {source}->{destination} spi={spi}(0x{spi:x})",
         "An IPsec SA expired",
     ),
     Entry(
