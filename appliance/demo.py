@@ -24,6 +24,11 @@ class Demo:
         self._traffic: subprocess.Popen[bytes] | None = None
 
     @property
+    def name(self) -> str:
+        """The topology's name."""
+        return self._topology.name
+
+    @property
     def prefix(self) -> list[str]:
         """What runs the engine in the site's namespace."""
         return self._topology.site.exec_prefix()
@@ -45,8 +50,10 @@ class Demo:
         if password:
             say(f"sign in as {EMAIL} with the password {password}")
         self._traffic = self._topology.lan.spawn("ping", "-q", "-i", "0.5", FAR_HOST)
-        seconds = await asyncio.to_thread(_first_sa, began)
-        if seconds is not None:
+        seconds = await _first_sa(began)
+        if seconds is None:
+            say(f"there is no IPsec SA after {WAIT_S:.0f} s; the peer's page and {state().log}/engine.log say why")
+        else:
             say(f"the first IPsec SA is up, {seconds:.1f} s after the command")
         say("break it: change the peer's pre-shared secret in the form; mend it: enter " + SECRET)
         say("or kill the gateway's network: ./culvert lab exec demo gateway -- ip link set wan down (and up again)")
@@ -80,16 +87,20 @@ def _populate() -> str | None:
     return password
 
 
-def _first_sa(began: float) -> float | None:
-    """Seconds from the command to the first mature SA; None if it does not come in time."""
+async def _first_sa(began: float) -> float | None:
+    """Seconds from the command (``began``, by the wall clock) to the first mature SA; None if it is not in time."""
     deadline = time.monotonic() + WAIT_S
     while time.monotonic() < deadline:
-        try:
-            with ControlClient(state().control) as client:
-                peers = client.request("status")["peers"]
-                if any(sa["state"] == "mature" for peer in peers for sa in peer["sas"]):
-                    return time.monotonic() - began
-        except EngineUnavailable:
-            pass
-        time.sleep(0.1)
+        if await asyncio.to_thread(_has_sa):
+            return time.time() - began
+        await asyncio.sleep(0.1)
     return None
+
+
+def _has_sa() -> bool:
+    try:
+        with ControlClient(state().control) as client:
+            peers = client.request("status")["peers"]
+            return any(sa["state"] == "mature" for peer in peers for sa in peer["sas"])
+    except EngineUnavailable:
+        return False

@@ -79,11 +79,19 @@ class Stack:
         os.kill(old, signal.SIGKILL)
         assert eventually(lambda: self.pid(part) != old, 20), self.said()
 
-    def stop(self) -> int:
+    def kill_all(self) -> None:
+        """End the supervisor as a crash would."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait(10)
+        self._process = None
+        self.output.unlink()
+
+    def stop(self, number: signal.Signals = signal.SIGINT) -> int:
         """Ctrl-C; the exit code."""
         if self._process is None:
             return 0
-        self._process.send_signal(signal.SIGINT)
+        self._process.send_signal(number)
         code = self._process.wait(60)
         self._process = None
         return code

@@ -66,11 +66,27 @@ def run(options: argparse.Namespace) -> int:
 
 def _load(options: argparse.Namespace) -> EngineConfig:
     if options.saved and Path(options.saved).exists():
-        return parse_config(json.loads(Path(options.saved).read_text()))
+        saved = _load_saved(Path(options.saved))
+        if saved is not None:
+            return saved
     if not options.config:
         return EngineConfig()
     text = sys.stdin.read() if options.config == "-" else Path(options.config).read_text()
     return parse_config(json.loads(text))
+
+
+def _load_saved(path: Path) -> EngineConfig | None:
+    """What was applied last; None if this version cannot use it, which must not keep the appliance down.
+
+    The dashboard notices the revision that is missing, and applies its own again.
+    """
+    try:
+        return parse_config(json.loads(path.read_text(encoding="utf-8")))
+    except (Refused, ValueError) as error:
+        aside = path.with_suffix(".unusable")
+        path.replace(aside)
+        logging.warning("cannot use the saved configuration (%s); it is kept as %s", type(error).__name__, aside)
+        return None
 
 
 async def _serve(options: argparse.Namespace, config: EngineConfig, journal: Path) -> int:

@@ -10,14 +10,21 @@ import signal
 import socket
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from appliance.cli.main import fail
 from appliance.launcher import parts
 from appliance.launcher.supervisor import PartFailed, Supervisor, say
 from appliance.paths import ROOT, State
+from lab.net import LabError
 
+if TYPE_CHECKING:
+    from appliance.demo import Demo
+
+# struct sockaddr_un, without the octet that ends the path (unix(7)).
+_SOCKET_PATH = 107
 HELP = "Start the dashboard, its workers and the engine; Ctrl-C stops all of it."
 
 
@@ -36,7 +43,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run until a signal."""
-    began = time.monotonic()
+    # The front door says when the command began, before it installed anything.
+    began = float(os.environ.get("CULVERT_BEGAN") or time.time())
     default = ROOT / ("var/demo" if options.demo else "var")
     state = State(Path(options.state or os.environ.get("CULVERT_STATE") or default).resolve())
     refusal = _refusal(options, state)
@@ -53,7 +61,7 @@ def run(options: argparse.Namespace) -> int:
     with lock:
         try:
             return asyncio.run(_serve(options, state, began))
-        except PartFailed as error:
+        except (PartFailed, LabError) as error:
             return fail(str(error))
 
 
@@ -63,6 +71,10 @@ def _refusal(options: argparse.Namespace, state: State) -> str | None:
         return "tunnels need root (TUN device, UDP ports 500 and 4500); run it with sudo"
     if not Path("/dev/net/tun").exists():
         return "this host has no /dev/net/tun; load the kernel module tun, or give the container that device"
+    if len(os.fsencode(state.control)) > _SOCKET_PATH:
+        return f"the path {state.directory} is too long for the sockets in it; choose a shorter one with --state"
+    if not 0 < options.port < 65536:
+        return f"there is no port {options.port}; choose one from 1 to 65535 with --port"
     try:
         family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
         with socket.socket(family) as probe:
@@ -86,30 +98,42 @@ def _lock(state: State) -> IO[str] | None:
 
 async def _serve(options: argparse.Namespace, state: State, began: float) -> int:
     supervisor = Supervisor(state.log)
-    stopped = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, lambda: _stop(stopped))
+    stopped = _stop_signals()
     demo = None
-    try:
-        if options.demo:
-            from appliance.demo import Demo
+    if options.demo:
+        from appliance.demo import Demo
 
-            demo = Demo()
-            say("making the demo's network and its strongSwan gateway")
-            await asyncio.to_thread(demo.up)
-        prefix = ["ip", "netns", "exec", options.engine_netns] if options.engine_netns else []
-        await _start(options, state, supervisor, demo.prefix if demo else prefix)
-        await asyncio.to_thread(_greet, options)
-        if demo is not None:
-            await demo.populate(began)
-        await stopped.wait()
+        demo = Demo()
+        supervisor.tell_guardian(f"topology {demo.name}")
+    try:
+        up = asyncio.create_task(_bring_up(options, state, began, supervisor, demo))
+        waiting = asyncio.create_task(stopped.wait())
+        await asyncio.wait({up, waiting}, return_when=asyncio.FIRST_COMPLETED)
+        if stopped.is_set():
+            up.cancel()
+            # What Ctrl-C has broken off is no news.
+            await asyncio.gather(up, return_exceptions=True)
+        else:
+            await up
+        await waiting
         say("stopping")
     finally:
         await supervisor.stop()
         if demo is not None:
             await asyncio.to_thread(demo.down)
+        await supervisor.dismiss_guardian()
     return 0
+
+
+def _stop_signals() -> asyncio.Event:
+    """Set by the signals that ask for an end; the second one does not wait for it."""
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        # nohup stays what it is. (A shell's "&" ignores SIGINT too, but whoever sends that to us means it.)
+        if number is not signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
+            loop.add_signal_handler(number, lambda: _stop(stopped))
+    return stopped
 
 
 def _stop(stopped: asyncio.Event) -> None:
@@ -118,14 +142,34 @@ def _stop(stopped: asyncio.Event) -> None:
     stopped.set()
 
 
+async def _bring_up(
+    options: argparse.Namespace, state: State, began: float, supervisor: Supervisor, demo: Demo | None
+) -> None:
+    prefix = ["ip", "netns", "exec", options.engine_netns] if options.engine_netns else []
+    if demo is not None:
+        say("making the demo's network and its strongSwan gateway")
+        await _whole(demo.up)
+        prefix = demo.prefix
+    await _start(options, state, supervisor, prefix)
+    await _whole(lambda: _greet(options))
+    if demo is not None:
+        await demo.populate(began)
+
+
+async def _whole(work: Callable[[], object]) -> None:
+    """Run ``work`` in a thread, to its end even if we are cancelled: nobody may clean up beside it."""
+    task = asyncio.ensure_future(asyncio.to_thread(work))
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.gather(task, return_exceptions=True)
+        raise
+
+
 async def _start(options: argparse.Namespace, state: State, supervisor: Supervisor, prefix: list[str]) -> None:
     if not os.environ.get("REDIS_URL"):
         await supervisor.start(parts.redis_part(state))
-    done = await asyncio.to_thread(
-        subprocess.run, [*parts.MANAGE, "migrate", "-v0", "--noinput"], capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        raise PartFailed(f"the database cannot be prepared: {done.stderr.strip().splitlines()[-1]}")
+    await _whole(_migrate)
     if state.database.exists():
         state.database.chmod(0o600)
     await asyncio.gather(
@@ -133,6 +177,14 @@ async def _start(options: argparse.Namespace, state: State, supervisor: Supervis
         supervisor.start(parts.web_part(options.host, options.port)),
         *(supervisor.start(part) for part in [*parts.event_parts(), *parts.celery_parts(state)]),
     )
+
+
+def _migrate() -> None:
+    command = [*parts.MANAGE, "migrate", "-v0", "--noinput"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        said = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
+        raise PartFailed(f"the database cannot be prepared: {said[-1]}")
 
 
 def _greet(options: argparse.Namespace) -> None:
