@@ -73,10 +73,12 @@ class Stack:
         """The process id of one part."""
         return int((self.state.log / f"{part}.pid").read_text())
 
-    def kill(self, part: str) -> None:
-        """End one part as a crash would, and wait until it is back."""
+    def kill(self, part: str, known: bool = True) -> None:
+        """End one part as a crash would, and wait until it is back, if a new process id can be ``known``."""
         old = self.pid(part)
         os.kill(old, signal.SIGKILL)
+        if not known:
+            return
         assert eventually(lambda: self.pid(part) != old, 20), self.said()
 
     def kill_all(self) -> None:

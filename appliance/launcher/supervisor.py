@@ -21,7 +21,8 @@ STOP_S = 12.0
 READY_S = 40.0
 MAX_PAUSE_S = 10.0
 LOG_BYTES = 5 << 20
-TIDY_S = 60.0
+TIDY_S = 10.0
+LOW_BYTES = 1 << 20
 _PR_SET_PDEATHSIG = 1
 
 
@@ -57,6 +58,7 @@ class Supervisor:
         self._running: list[tuple[Part, asyncio.Task[None]]] = []
         self._processes: dict[str, asyncio.subprocess.Process] = {}
         self._stopping = False
+        self._disk_low = False
         self._guardian = subprocess.Popen(
             [sys.executable, "-m", "appliance.launcher.guardian"],
             stdin=subprocess.PIPE,
@@ -105,14 +107,28 @@ class Supervisor:
         return process
 
     async def _tidy(self) -> None:
-        """Keep each log within bounds. Parts append, so a log may be emptied under them."""
+        """Watch the disk, and keep each log within bounds. Parts append, so a log may be emptied under them."""
         while True:
+            self._look_at_disk()
             for path in self._log.glob("*.log"):
                 with contextlib.suppress(OSError):
                     if path.stat().st_size > LOG_BYTES:
                         shutil.copyfile(path, path.with_suffix(".log.1"))
                         os.truncate(path, 0)
             await asyncio.sleep(TIDY_S)
+
+    def _look_at_disk(self) -> None:
+        """Say once that the disk is full, and once that it no longer is."""
+        with contextlib.suppress(OSError):
+            low = shutil.disk_usage(self._log).free < LOW_BYTES
+            if low and not self._disk_low:
+                say(
+                    f"the disk of {self._log.parent} is full: tunnels go on, but changes and events cannot be kept; "
+                    "make room"
+                )
+            elif self._disk_low and not low:
+                say(f"the disk of {self._log.parent} has room again")
+            self._disk_low = low
 
     async def _wait_ready(self, part: Part, process: asyncio.subprocess.Process) -> None:
         assert part.ready is not None  # noqa: S101 - the caller looked

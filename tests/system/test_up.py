@@ -112,6 +112,25 @@ def test_an_unusable_saved_configuration_does_not_keep_it_down(stack: Stack) -> 
 
 
 @pytest.mark.lab
+def test_a_full_disk_is_said_and_survived(stack: Stack) -> None:
+    stack.state.directory.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "none", str(stack.state.directory)], check=True)
+    try:
+        stack.start()
+        fill = stack.state.directory / "fill"
+        subprocess.run(["dd", "if=/dev/zero", f"of={fill}", "bs=4k"], capture_output=True, check=False)
+        assert eventually(lambda: "is full" in stack.said(), 20)
+        for part in ("redis", "engine", "agent", "writer", "worker"):
+            stack.kill(part, known=False)
+        fill.unlink()
+        assert eventually(lambda: "has room again" in stack.said(), 20)
+        assert eventually(lambda: len(members(stack.state)) >= 10), stack.said()
+    finally:
+        stack.stop()
+        subprocess.run(["umount", "-l", str(stack.state.directory)], check=True)
+
+
+@pytest.mark.lab
 def test_a_terminal_that_goes_away_is_an_orderly_end(stack: Stack) -> None:
     stack.start()
     assert stack.stop(signal.SIGHUP) == 0 and not members(stack.state)
