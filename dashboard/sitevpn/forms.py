@@ -10,8 +10,8 @@ from django import forms
 from django.core.exceptions import ValidationError
 
 from dashboard.sitevpn.models import LocalSubnet, Peer
+from dashboard.sitevpn.policy_form import PolicyForm
 from dashboard.sitevpn.presets import BY_KEY, CUSTOM, PRESETS
-from vpnengine.contract.algorithms import DhGroup, EspEncryption, EspIntegrity, IkeEncryption, IkeHash
 from vpnengine.contract.authentication import MIN_PSK_LENGTH
 from vpnengine.contract.problems import Problem
 
@@ -91,11 +91,7 @@ class LocalSubnetForm(forms.ModelForm):
 SubnetFormSet = forms.modelformset_factory(LocalSubnet, form=LocalSubnetForm, extra=1, can_delete=True, max_num=64)
 
 
-def _choices(values: Any) -> list[tuple[str, str]]:
-    return [(v.value, v.value) for v in values]
-
-
-class PeerForm(forms.ModelForm):
+class PeerForm(PolicyForm, forms.ModelForm):
     """A third-party peer."""
 
     remote_subnets = SubnetsField(
@@ -114,16 +110,6 @@ class PeerForm(forms.ModelForm):
     preset = forms.ChoiceField(
         label="Policy", choices=[*((p.key, p.title) for p in PRESETS), (CUSTOM, "Custom")], initial="strong"
     )
-    ike_encryption = forms.ChoiceField(label="Encryption", choices=_choices(IkeEncryption), required=False)
-    ike_hash = forms.ChoiceField(label="Hash", choices=_choices(IkeHash), required=False)
-    ike_group = forms.ChoiceField(label="Diffie-Hellman group", choices=_choices(DhGroup), required=False)
-    ike_lifetime = forms.IntegerField(label="Lifetime in seconds", min_value=60, max_value=86400, required=False)
-    esp_encryption = forms.ChoiceField(label="Encryption", choices=_choices(EspEncryption), required=False)
-    esp_integrity = forms.ChoiceField(
-        label="Integrity", choices=[("", "with the cipher (GCM)"), *_choices(EspIntegrity)], required=False
-    )
-    esp_pfs = forms.ChoiceField(label="PFS group", choices=[("", "none"), *_choices(DhGroup)], required=False)
-    esp_lifetime = forms.IntegerField(label="Lifetime in seconds", min_value=30, max_value=86400, required=False)
     edit = forms.IntegerField(widget=forms.HiddenInput, required=False)
     unresolved_is_fine = forms.BooleanField(label="Save although the name does not resolve", required=False)
 
@@ -147,18 +133,7 @@ class PeerForm(forms.ModelForm):
         self.ask_unresolved = False
         peer = self.instance
         policy = peer.policy if peer.pk and peer.preset == CUSTOM else BY_KEY["strong"].policy()
-        ike, esp = policy["phase1"]["proposals"][0], policy["phase2"]["proposals"][0]
-        self.initial |= {
-            "ike_encryption": ike["encryption"],
-            "ike_hash": ike["hash"],
-            "ike_group": ike["group"],
-            "ike_lifetime": policy["phase1"]["lifetime_s"],
-            "esp_encryption": esp["encryption"],
-            "esp_integrity": esp.get("integrity") or "",
-            "esp_pfs": policy["phase2"]["pfs_group"] or "",
-            "esp_lifetime": policy["phase2"]["lifetime_s"],
-            "edit": peer.edit,
-        }
+        self.initial |= {**self.initial_of(policy), "edit": peer.edit}
         if peer.pk:
             self.fields[
                 "secret"
@@ -179,27 +154,10 @@ class PeerForm(forms.ModelForm):
             if bool(kind) != bool(value):
                 self.add_error(f"{end}_identity", "Choose a type and enter a value, or leave both empty.")
         if data.get("preset") == CUSTOM:
-            self.instance.policy = self._policy(data)
+            self.instance.policy = self.policy_of(data)
         if data.get("remote") and not data.get("unresolved_is_fine"):
             self._resolve(data["remote"])
         return data
-
-    def _policy(self, data: dict[str, Any]) -> dict[str, Any]:
-        esp = {"encryption": data["esp_encryption"], "integrity": data["esp_integrity"] or None}
-        aead = str(esp["encryption"]).endswith("gcm16")
-        if aead and esp["integrity"]:
-            self.add_error("esp_integrity", f"{esp['encryption']} authenticates by itself; choose “with the cipher”.")
-        if not aead and not esp["integrity"]:
-            self.add_error("esp_integrity", f"{esp['encryption']} needs an integrity algorithm, such as sha256.")
-        ike = {"encryption": data["ike_encryption"], "hash": data["ike_hash"], "group": data["ike_group"]}
-        return {
-            "phase1": {"proposals": [ike], "lifetime_s": data.get("ike_lifetime") or 28800},
-            "phase2": {
-                "proposals": [esp],
-                "pfs_group": data["esp_pfs"] or None,
-                "lifetime_s": data.get("esp_lifetime") or 3600,
-            },
-        }
 
     def _resolve(self, host: str) -> None:
         """A name that does not resolve is probably a typing error; it can be confirmed."""

@@ -35,8 +35,10 @@ def summary(policy: dict[str, Any]) -> str:
     phase1, phase2 = policy["phase1"], policy["phase2"]
     first = ", ".join(f"{p['encryption']}-{p['hash']}-{p['group']}" for p in phase1["proposals"])
     second = ", ".join("-".join(v for v in (p["encryption"], p.get("integrity")) if v) for p in phase2["proposals"])
-    pfs = phase2["pfs_group"] or "none"
-    return f"Phase 1: {first}, {phase1['lifetime_s']} s. Phase 2: {second}, PFS {pfs}, {phase2['lifetime_s']} s."
+    pfs = " or ".join([phase2["pfs_group"] or "none", *phase2.get("pfs_also", [])])
+    kilobytes = f" or {phase2['lifetime_kb']} kB" if phase2.get("lifetime_kb") else ""
+    life = f"{phase2['lifetime_s']} s{kilobytes}"
+    return f"Phase 1: {first}, {phase1['lifetime_s']} s. Phase 2: {second}, PFS {pfs}, {life}."
 
 
 PRESETS: tuple[Preset, ...] = (

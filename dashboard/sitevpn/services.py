@@ -22,7 +22,7 @@ class EditConflict(Exception):
 
 
 def policy_of(peer: Peer) -> dict[str, Any]:
-    """Phase 1 and phase 2 of a peer, from its preset or its own."""
+    """Phase 1, phase 2 and what goes with them, from a peer's preset or its own."""
     if peer.preset == CUSTOM:
         return dict(peer.policy)
     return BY_KEY[peer.preset].policy()

@@ -1,0 +1,183 @@
+"""The fields of a policy of one's own: algorithms by how they stand today, lifetimes, and what goes with them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from django import forms
+
+from vpnengine.contract.algorithms import (
+    Algorithm,
+    DhGroup,
+    EspEncryption,
+    EspIntegrity,
+    Grade,
+    IkeEncryption,
+    IkeHash,
+)
+
+# The script of the page finds the legacy choices by this label.
+GROUPS = {Grade.RECOMMENDED: "Recommended", Grade.OTHER: "Other", Grade.LEGACY: "Legacy"}
+MAX_PROPOSALS = 32
+Choices = list[tuple[str, Any]]
+
+
+def grouped(kind: Iterable[Algorithm], none: str | None = None) -> Choices:
+    """Choices of one kind of algorithm, grouped by grade; a legacy one says why it is weak."""
+    found: Choices = [("", none)] if none else []
+    for grade, label in GROUPS.items():
+        rows = [(a.value, f"{a.value} – {a.weakness}" if a.weakness else a.value) for a in kind if a.grade is grade]
+        if rows:
+            found.append((label, rows))
+    return found
+
+
+def _preferred(name: str) -> tuple[bool, bool, int]:
+    """Sorts ESP ciphers as they are offered: strong ones first, those that authenticate by themselves, long keys."""
+    cipher = EspEncryption(name)
+    bits = int(name[3:6]) if name.startswith("aes") else 0
+    return cipher.weakness is not None, not cipher.is_aead, -bits
+
+
+class PolicyForm(forms.Form):
+    """A policy as a part of the peer's form; all fields count only if the preset is “Custom”."""
+
+    legacy = forms.BooleanField(
+        label="Allow legacy algorithms",
+        required=False,
+        help_text="For a gateway that knows nothing better. The weak choices then appear, each with the reason.",
+    )
+    ike_encryption = forms.ChoiceField(label="Encryption", choices=grouped(IkeEncryption), required=False)
+    ike_hash = forms.ChoiceField(label="Hash", choices=grouped(IkeHash), required=False)
+    ike_group = forms.ChoiceField(label="Diffie-Hellman group", choices=grouped(DhGroup), required=False)
+    ike_lifetime = forms.IntegerField(label="Lifetime in seconds", min_value=60, max_value=86400, required=False)
+    esp_encryption = forms.MultipleChoiceField(
+        label="Encryption",
+        choices=grouped(EspEncryption),
+        required=False,
+        widget=forms.SelectMultiple(attrs={"size": 6}),
+        help_text="One or more; each is offered.",
+    )
+    esp_integrity = forms.MultipleChoiceField(
+        label="Integrity",
+        choices=grouped(EspIntegrity),
+        required=False,
+        widget=forms.SelectMultiple(attrs={"size": 6}),
+        help_text="None is needed for GCM and CCM, which authenticate by themselves.",
+    )
+    esp_pfs = forms.ChoiceField(label="PFS group", choices=grouped(DhGroup, "none"), required=False)
+    esp_pfs_also = forms.MultipleChoiceField(
+        label="Further PFS groups",
+        choices=grouped(DhGroup),
+        required=False,
+        widget=forms.SelectMultiple(attrs={"size": 4}),
+        help_text="Accepted when the peer begins.",
+    )
+    esp_lifetime = forms.IntegerField(label="Lifetime in seconds", min_value=30, max_value=86400, required=False)
+    esp_lifetime_kb = forms.IntegerField(
+        label="Lifetime in kilobytes",
+        min_value=1_000,
+        max_value=0xFFFFFFFF,
+        required=False,
+        help_text="Empty: no limit.",
+    )
+    esn = forms.BooleanField(
+        label="64-bit sequence numbers (ESN)",
+        required=False,
+        help_text="Offered first; a peer without them gets 32-bit ones.",
+    )
+    replay_window = forms.IntegerField(
+        label="Replay window in packets",
+        min_value=32,
+        max_value=4096,
+        required=False,
+        help_text="Larger on fast paths that reorder packets; 64 if left empty.",
+    )
+
+    @staticmethod
+    def initial_of(policy: dict[str, Any]) -> dict[str, Any]:
+        """The fields' values for a policy. Ciphers and integrity are shown as two lists."""
+        phase1, phase2 = policy["phase1"], policy["phase2"]
+        ike, esp = phase1["proposals"][0], phase2["proposals"]
+        return {
+            "legacy": policy.get("legacy", False),
+            "ike_encryption": ike["encryption"],
+            "ike_hash": ike["hash"],
+            "ike_group": ike["group"],
+            "ike_lifetime": phase1["lifetime_s"],
+            "esp_encryption": list(dict.fromkeys(p["encryption"] for p in esp)),
+            "esp_integrity": list(dict.fromkeys(p["integrity"] for p in esp if p.get("integrity"))),
+            "esp_pfs": phase2["pfs_group"] or "",
+            "esp_pfs_also": phase2.get("pfs_also", []),
+            "esp_lifetime": phase2["lifetime_s"],
+            "esp_lifetime_kb": phase2.get("lifetime_kb"),
+            "esn": phase2.get("esn", False),
+            "replay_window": policy.get("replay_window", 64),
+        }
+
+    def policy_of(self, cleaned: dict[str, Any]) -> dict[str, Any]:
+        """The policy that was entered, as parts of a peer in an ``EngineConfig``. Errors are added to the fields."""
+        data = dict(cleaned)  # an error takes its field out of the form's own
+        self._require_choices(data)
+        if not data.get("legacy"):
+            self._refuse_weak(data)
+        ike = {"encryption": data["ike_encryption"], "hash": data["ike_hash"], "group": data["ike_group"]}
+        return {
+            "phase1": {"proposals": [ike], "lifetime_s": data.get("ike_lifetime") or 28800},
+            "phase2": {
+                "proposals": self._esp_proposals(data),
+                "pfs_group": data["esp_pfs"] or None,
+                "pfs_also": data["esp_pfs_also"],
+                "lifetime_s": data.get("esp_lifetime") or 3600,
+                "lifetime_kb": data.get("esp_lifetime_kb"),
+                "esn": data["esn"],
+            },
+            "legacy": data["legacy"],
+            "replay_window": data.get("replay_window") or 64,
+        }
+
+    def _require_choices(self, data: dict[str, Any]) -> None:
+        for name in ("ike_encryption", "ike_hash", "ike_group", "esp_encryption"):
+            if not data.setdefault(name, "") and name not in self.errors:
+                self.add_error(name, "Choose one.")
+        for name in ("esp_encryption", "esp_integrity", "esp_pfs_also"):
+            data[name] = data.get(name) or []
+        data.setdefault("esp_pfs", "")
+
+    def _refuse_weak(self, data: dict[str, Any]) -> None:
+        """Weak choices need the switch; each is named at its field."""
+        kinds: dict[str, type[Algorithm]] = {
+            "ike_encryption": IkeEncryption,
+            "ike_hash": IkeHash,
+            "ike_group": DhGroup,
+            "esp_encryption": EspEncryption,
+            "esp_integrity": EspIntegrity,
+            "esp_pfs": DhGroup,
+            "esp_pfs_also": DhGroup,
+        }
+        for name, kind in kinds.items():
+            values = data[name] if isinstance(data[name], list) else [data[name]]
+            for algorithm in (kind(value) for value in values if value):
+                if algorithm.weakness:
+                    self.add_error(
+                        name,
+                        f"{algorithm.value} is weak: {algorithm.weakness}. Choose another, or turn “Allow legacy "
+                        "algorithms” on.",
+                    )
+
+    def _esp_proposals(self, data: dict[str, Any]) -> list[dict[str, str | None]]:
+        """Each cipher, and those without integrity of their own with each integrity algorithm."""
+        ciphers, integrity = sorted(data["esp_encryption"], key=_preferred), data["esp_integrity"]
+        alone = [name for name in ciphers if EspEncryption(name).is_aead]
+        if ciphers and integrity and alone == ciphers:
+            self.add_error("esp_integrity", f"{', '.join(alone)}: authenticates by itself; choose no integrity.")
+        if not integrity and len(alone) < len(ciphers):
+            needy = ", ".join(name for name in ciphers if name not in alone)
+            self.add_error("esp_integrity", f"{needy} needs an integrity algorithm, such as sha256.")
+        found: list[dict[str, str | None]] = []
+        for name in ciphers:
+            found += [{"encryption": name, "integrity": i} for i in ([None] if name in alone else integrity)]
+        if len(found) > MAX_PROPOSALS:
+            self.add_error("esp_encryption", f"{len(found)} combinations are too many; at most {MAX_PROPOSALS}.")
+        return found
