@@ -136,9 +136,15 @@ def _wire(ends: dict[str, Namespace], tunnels: int, directory: Path) -> None:
     for namespace in ends.values():
         namespace.create()
     link(ends["site"], ends["gateway"], ("wan", "wan"))
+    # One neighbour for each end: the addresses stand behind it, as gateways do behind a provider.
+    for role, other, wan in (("site", "gateway", "192.0.2.1"), ("gateway", "site", "192.0.2.2")):
+        ends[role].address("wan", f"{wan}/24")
+        via = "192.0.2.2" if role == "site" else "192.0.2.1"
+        for where in {other, "gateway" if role == "gateway" else "silent"} - {role}:
+            ends[role].route(f"{_BASES[where]}/16", via)
     for role, namespace in ends.items():
         batch = directory / f"{role}.batch"
-        batch.write_text("".join(f"address add {outer(role, number)}/8 dev wan\n" for number in range(tunnels)))
+        batch.write_text("".join(f"address add {outer(role, number)}/32 dev lo\n" for number in range(tunnels)))
         namespace.run("ip", "-batch", str(batch), timeout=120)
 
 

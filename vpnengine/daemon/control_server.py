@@ -35,6 +35,7 @@ from vpnengine.ikev1.interface import InitiatePeer, RekeyPeer, TerminatePeer
 from vpnengine.ikev1.model import make_peer
 
 CHUNK = 500
+LARGE = 64 * 1024
 
 
 class ControlServer:
@@ -90,19 +91,21 @@ class ControlServer:
                 return
             if not line:
                 return
-            request = _parse(line)
+            # A document with thousands of peers takes a second to read; the tunnels do not wait for it.
+            request = await asyncio.to_thread(_parse, line) if len(line) > LARGE else _parse(line)
             if isinstance(request, Answer):
                 await _write(writer, request)
             elif isinstance(request, GetEvents):
                 await self._events(request, writer)
             elif isinstance(request, Initiate):
                 await _write(writer, await self._initiate(request))
+            elif isinstance(request, Apply):
+                await _write(writer, await self._apply(request))
             else:
                 await _write(writer, self._answer(request))
 
     def _answer(self, request: Request) -> Answer:
         handlers: dict[type, Callable[[Any], Any]] = {
-            Apply: self._apply,
             GetStatus: lambda _: self._engine.status().model_dump(mode="json"),
             GetStats: lambda _: self._engine.stats(),
             Terminate: self._terminate,
@@ -113,10 +116,13 @@ class ControlServer:
         except Refused as refused:
             return _refusal(request.id, refused.problems)
 
-    def _apply(self, request: Apply) -> dict[str, Any]:
-        config = parse_config(request.config)
-        difference = self._engine.apply(config)
-        return {"revision": config.revision, **difference.as_dict()}
+    async def _apply(self, request: Apply) -> Answer:
+        try:
+            config = await asyncio.to_thread(parse_config, request.config)
+            difference = await self._engine.apply(config)
+        except Refused as refused:
+            return _refusal(request.id, refused.problems)
+        return Answer(id=request.id, ok=True, result={"revision": config.revision, **difference.as_dict()})
 
     async def _initiate(self, request: Initiate) -> Answer:
         try:

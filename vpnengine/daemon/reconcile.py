@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
-from vpnengine.contract.config import EngineConfig
+from vpnengine.contract.config import EngineConfig, PeerConfig, StartMode
 from vpnengine.contract.problems import Problem
-from vpnengine.dataplane.base import Capabilities
+from vpnengine.dataplane.base import Capabilities, Policy
+from vpnengine.ikev1.credentials import credential_problems
+from vpnengine.ikev1.model import make_peer
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,43 @@ def compare(old: EngineConfig, new: EngineConfig) -> Difference:
         removed=tuple(i for i in before if i not in after),
         unchanged=tuple(i for i in kept if after[i] == before[i]),
     )
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be done for a new configuration; nothing, if there are problems or it is not ``effective``."""
+
+    difference: Difference
+    problems: tuple[Problem, ...]
+    effective: bool
+    policies: tuple[Policy, ...]
+    peers: dict[str, PeerConfig]
+
+
+def make_plan(old: EngineConfig, new: EngineConfig, capabilities: Capabilities) -> Plan:
+    """Everything about a change that needs no access to the running engine."""
+    difference = compare(old, new)
+    problems = own_address_problems(new) + credential_problems(new)
+    problems += data_path_problems(new, capabilities) + _restart_problems(old, new)
+    return Plan(
+        difference=difference,
+        problems=tuple(problems),
+        effective=new.revision != old.revision or difference.touched,
+        policies=tuple(_policies(new)),
+        peers={peer.id: peer for peer in new.peers},
+    )
+
+
+def _restart_problems(old: EngineConfig, new: EngineConfig) -> list[Problem]:
+    message = "cannot change while the engine runs; restart the engine with the new value"
+    changed = [name for name in ("listen", "dataplane") if getattr(new, name) != getattr(old, name)]
+    return [Problem(field=name, rule="restart_needed", message=message) for name in changed]
+
+
+def _policies(config: EngineConfig) -> Iterator[Policy]:
+    for peer in config.peers:
+        for selector in make_peer(peer).selectors:
+            yield Policy(peer.id, selector, peer.start is not StartMode.RESPONDER)
 
 
 def own_address_problems(config: EngineConfig) -> list[Problem]:

@@ -5,11 +5,60 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ipaddress
+import itertools
 import socket
+from collections.abc import Callable
 
 from vpnengine.contract.config import PeerConfig
 from vpnengine.dataplane.udp import MARK
 from vpnengine.ikev1.interface import Resolved, Unresolved
+
+AT_ONCE = 32
+
+
+class Resolver:
+    """Answers for peers in the order in which they are asked about, without crowding the loop."""
+
+    def __init__(self, tell: Callable[[Resolved | Unresolved], None]) -> None:
+        self._tell = tell
+        self._asked: dict[tuple[str, str], PeerConfig] = {}
+        self._wakeup = asyncio.Event()
+        self._names: set[asyncio.Task[None]] = set()
+
+    def ask(self, peer: PeerConfig, name: str) -> None:
+        """The answer about one of the peer's hosts comes through ``tell``."""
+        self._asked[peer.id, name] = peer
+        self._wakeup.set()
+
+    async def run(self) -> None:
+        """Work until cancelled. Numeric addresses are answered here, names each by a task."""
+        while True:
+            await self._wakeup.wait()
+            for key in list(itertools.islice(self._asked, AT_ONCE)):
+                self._start(self._asked.pop(key), key[1])
+            if not self._asked:
+                self._wakeup.clear()
+            await asyncio.sleep(0)
+
+    def _start(self, peer: PeerConfig, name: str) -> None:
+        if is_numeric(name):
+            self._tell(_route(peer, str(ipaddress.ip_address(name)), name))
+            return
+        task = asyncio.get_running_loop().create_task(self._resolve(peer, name))
+        self._names.add(task)
+        task.add_done_callback(self._names.discard)
+
+    async def _resolve(self, peer: PeerConfig, name: str) -> None:
+        self._tell(await resolve(peer, name))
+
+
+def is_numeric(host: str) -> bool:
+    """True for an IP address."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 async def resolve(peer: PeerConfig, name: str) -> Resolved | Unresolved:
@@ -22,6 +71,11 @@ async def resolve(peer: PeerConfig, name: str) -> Resolved | Unresolved:
             f"the host name {name} does not resolve ({error.strerror}); check the name, and this host's name server",
             name,
         )
+    return _route(peer, host, name)
+
+
+def _route(peer: PeerConfig, host: str, name: str) -> Resolved | Unresolved:
+    """Ask the routing table for the local address."""
     try:
         return Resolved(peer.id, host, str(peer.local_address or local_address(host)), name)
     except OSError as error:

@@ -15,19 +15,18 @@ from collections.abc import Callable, Collection
 from typing import Any
 
 from vpnengine.contract.catalogue import CATALOGUE
-from vpnengine.contract.config import EngineConfig, StartMode
+from vpnengine.contract.config import EngineConfig, PeerConfig
 from vpnengine.contract.events import Event, EventBody
 from vpnengine.contract.problems import Problem, Refused
 from vpnengine.contract.status import EngineStatus, PeerStatus, SaStatus
 from vpnengine.crypto.random import system_random
 from vpnengine.daemon.journal import Journal
 from vpnengine.daemon.lag import LagMeter
-from vpnengine.daemon.reconcile import Difference, compare, data_path_problems, own_address_problems
-from vpnengine.daemon.resolver import resolve
+from vpnengine.daemon.reconcile import Difference, make_plan
+from vpnengine.daemon.resolver import Resolver
 from vpnengine.dataplane import udp
-from vpnengine.dataplane.base import DataPlane, DataPlaneError, Policy, SaCounters
+from vpnengine.dataplane.base import SLICE_S, DataPlane, DataPlaneError, SaCounters
 from vpnengine.esp.sa import Address, Selector
-from vpnengine.ikev1.credentials import credential_problems
 from vpnengine.ikev1.endpoint import IkeEndpoint
 from vpnengine.ikev1.interface import (
     Acquire,
@@ -40,19 +39,15 @@ from vpnengine.ikev1.interface import (
     PeerMoved,
     RemoveSa,
     Resolve,
-    Resolved,
     Shutdown,
     SoftExpired,
     Traffic,
     Transmit,
-    Unresolved,
 )
-from vpnengine.ikev1.model import make_peer
 from vpnengine.ikev1.natt import KEEPALIVE
 
 log = logging.getLogger(__name__)
 
-BATCH = 64
 TRAFFIC_S = 1.0
 ANY = ("0.0.0.0", "::")
 
@@ -77,6 +72,9 @@ class Engine:
         self._drops: Counter[str] = Counter()
         self._started = time.monotonic()
         self._lag = LagMeter()
+        self._peers: dict[str, PeerConfig] = {}
+        self._applying = asyncio.Lock()
+        self._resolver = Resolver(self._run)
 
     # Life
 
@@ -85,13 +83,14 @@ class Engine:
 
         :raises DataPlaneError: with a sentence for the administrator.
         """
-        natt = self._open_sockets()
-        await self._dataplane.open(natt, self)
-        self._spawn(self.journal.sync_forever())
-        self._spawn(self._watch_traffic())
-        self._spawn(self._lag.run())
-        self.emit("engine.started", dataplane=self._dataplane.capabilities.name)
-        self.apply(self._first)
+        # Nothing that is applied through the control socket may come before, and be replaced by, the first one.
+        async with self._applying:
+            natt = self._open_sockets()
+            await self._dataplane.open(natt, self)
+            for work in (self.journal.sync_forever, self._watch_traffic, self._lag.run, self._resolver.run):
+                self._spawn(work())
+            self.emit("engine.started", dataplane=self._dataplane.capabilities.name)
+            await self._apply(self._first)
 
     def _open_sockets(self) -> list[socket.socket]:
         listen = self.config.listen
@@ -136,7 +135,8 @@ class Engine:
     # In
 
     def _readable(self, sock: socket.socket) -> None:
-        for _ in range(BATCH):
+        until = time.monotonic() + SLICE_S
+        while time.monotonic() < until:
             try:
                 data, local, remote = udp.receive(sock)
             except BlockingIOError:
@@ -206,14 +206,12 @@ class Engine:
             case MoveSa(spi_in, remote):
                 self._dataplane.update_remote(spi_in, remote)
             case Resolve(peer_id, host):
-                self._spawn(self._resolve(peer_id, host))
+                self._ask(peer_id, host)
 
-    async def _resolve(self, peer_id: str, host: str) -> None:
-        peer = next((p for p in self.config.peers if p.id == peer_id), None)
-        if peer is None:
-            return
-        answer: Resolved | Unresolved = await resolve(peer, host)
-        self._run(answer)
+    def _ask(self, peer_id: str, host: str) -> None:
+        peer = self._peers.get(peer_id)
+        if peer is not None:
+            self._resolver.ask(peer, host)
 
     def _transmit(self, transmit: Transmit) -> None:
         port = transmit.local.port
@@ -262,32 +260,30 @@ class Engine:
 
     # Configuration
 
-    def apply(self, config: EngineConfig) -> Difference:
+    async def apply(self, config: EngineConfig) -> Difference:
         """Make a validated configuration effective. An unchanged tunnel is not touched.
+
+        What takes long with thousands of peers runs beside the loop.
 
         :raises Refused: if it needs a restart, a peer is this host itself, or a certificate cannot be used.
         """
-        self._check(config)
-        difference = compare(self.config, config)
-        if config.listen != self.config.listen or config.revision != self.config.revision or difference.touched:
+        async with self._applying:
+            return await self._apply(config)
+
+    async def _apply(self, config: EngineConfig) -> Difference:
+        plan = await asyncio.to_thread(make_plan, self.config, config, self._dataplane.capabilities)
+        if plan.problems:
+            raise Refused(list(plan.problems))
+        if plan.effective:
             self.config = config
-            self._dataplane.set_policies(_policies(config))
+            self._peers = plan.peers
+            self._dataplane.set_policies(plan.policies)
             self._run(Configure(config))
-            counts = {name: len(ids) for name, ids in difference.as_dict().items()}
+            counts = {name: len(ids) for name, ids in plan.difference.as_dict().items()}
             self.emit("engine.config.applied", revision=config.revision, **counts)
             if self.applied_hook is not None:
-                self.applied_hook(config)
-        return difference
-
-    def _check(self, config: EngineConfig) -> None:
-        problems = own_address_problems(config) + credential_problems(config)
-        problems += data_path_problems(config, self._dataplane.capabilities)
-        for name in ("listen", "dataplane"):
-            if getattr(config, name) != getattr(self.config, name):
-                message = "cannot change while the engine runs; restart the engine with the new value"
-                problems.append(Problem(field=name, rule="restart_needed", message=message))
-        if problems:
-            raise Refused(problems)
+                await asyncio.to_thread(self.applied_hook, config)
+        return plan.difference
 
     # Status
 
@@ -335,14 +331,6 @@ class Engine:
                 return peer.id
         message = f"no peer is called “{name}”; ctl status lists them"
         raise Refused([Problem(field="peer", rule="unknown_peer", message=message)])
-
-
-def _policies(config: EngineConfig) -> list[Policy]:
-    return [
-        Policy(peer.id, selector, peer.start is not StartMode.RESPONDER)
-        for peer in config.peers
-        for selector in make_peer(peer).selectors
-    ]
 
 
 def _with_counters(peer: PeerStatus, counters: dict[int, SaCounters], now: float) -> PeerStatus:

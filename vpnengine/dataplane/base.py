@@ -16,6 +16,8 @@ from typing import Protocol
 
 from vpnengine.esp.sa import Address, IpsecSaPair, Selector
 
+SLICE_S = 0.01  # how long one socket is read before the others get their turn
+
 
 class DataPlaneError(Exception):
     """The host refuses what the data path needs; the text says what and how to mend it."""

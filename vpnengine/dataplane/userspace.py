@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 
 from vpnengine.crypto.random import system_random
 from vpnengine.dataplane import udp
-from vpnengine.dataplane.base import Capabilities, DataPlane, Policy, SaCounters, Upcalls
+from vpnengine.dataplane.base import SLICE_S, Capabilities, DataPlane, Policy, SaCounters, Upcalls
 from vpnengine.dataplane.lookup import PolicyTable, allows_inbound
 from vpnengine.dataplane.routes import Routes
 from vpnengine.dataplane.tun import MAX_PACKET, open_tun
@@ -24,7 +24,6 @@ from vpnengine.esp.sa import Address, IpsecSaPair, Selector
 from vpnengine.esp.transform import EspError, Inbound, Outbound
 
 MTU = 1400  # room for UDP, ESP, IV, padding and ICV in 1500 octets, with any transform
-BATCH = 64
 QUEUE_PER_SELECTOR = 16
 QUEUED_SELECTORS = 1024
 ACQUIRE_S = 1.0
@@ -183,7 +182,8 @@ class UserspaceDataPlane(DataPlane):
     # Outbound
 
     def _read_tun(self) -> None:
-        for _ in range(BATCH):
+        until = time.monotonic() + SLICE_S
+        while time.monotonic() < until:
             try:
                 packet = os.read(self._tun, MAX_PACKET)
             except BlockingIOError:
@@ -260,7 +260,8 @@ class UserspaceDataPlane(DataPlane):
     # Inbound
 
     def _read_socket(self, sock: socket.socket) -> None:
-        for _ in range(BATCH):
+        until = time.monotonic() + SLICE_S
+        while time.monotonic() < until:
             try:
                 data, local, remote = udp.receive(sock)
             except BlockingIOError:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
+
 from vpnengine.contract.config import EngineConfig, PeerConfig, StartMode
 from vpnengine.ikev1 import addresses, informational, lifecycle, negotiate, pairs, signature_proof
 from vpnengine.ikev1.core import Core
 from vpnengine.ikev1.model import Peer, make_peer
 
+ADD_AT_ONCE = 64
 _PHASE1_FIELDS = (
     *("remote", "alternates", "local_address", "local_identity", "remote_identity", "exchange", "phase1"),
     *("nat_traversal", "authentication", "psk", "certificate", "private_key", "trusted_cas"),
@@ -22,12 +25,29 @@ def configure(core: Core, config: EngineConfig) -> None:
     for peer in list(core.peers.values()):
         if peer.id not in wanted:
             _remove(core, peer)
+    core.unborn = {}
     for peer_config in config.peers:
         known = core.peers.get(peer_config.id)
         if known is None:
-            _add(core, peer_config)
+            core.unborn[peer_config.id] = peer_config
         elif known.config != peer_config:
             _change(core, known, peer_config)
+    _add_some(core)
+
+
+def _add_some(core: Core) -> None:
+    """Thousands of new peers come in portions, so that the tunnels that are there do not wait for them."""
+    for peer_id in list(itertools.islice(core.unborn, ADD_AT_ONCE)):
+        born(core, peer_id)
+    if core.unborn:
+        core.timers.set(("configure",), core.now, "add the next peers", lambda: _add_some(core))
+
+
+def born(core: Core, peer_id: str) -> None:
+    """Add a peer that waits for its portion; nothing happens if there is none of that id."""
+    config = core.unborn.pop(peer_id, None)
+    if config is not None:
+        _add(core, config)
 
 
 def _remove(core: Core, peer: Peer) -> None:

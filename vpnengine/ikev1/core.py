@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from vpnengine.contract.catalogue import CATALOGUE
-from vpnengine.contract.config import Listen
+from vpnengine.contract.config import Listen, PeerConfig
 from vpnengine.contract.events import Difference, EventBody, Severity, Side
 from vpnengine.contract.status import LastFailure
 from vpnengine.esp.sa import Address, Selector
@@ -18,6 +18,7 @@ from vpnengine.ikev1.faults import Fault
 from vpnengine.ikev1.fragmentation import Reassembly
 from vpnengine.ikev1.interface import Effect, Transmit
 from vpnengine.ikev1.model import IsakmpSa, Pair, Peer
+from vpnengine.ikev1.pacing import Pacing
 from vpnengine.ikev1.roster import Roster
 from vpnengine.ikev1.states import Role
 from vpnengine.ikev1.timers import TimerQueue
@@ -72,6 +73,8 @@ class Core:
         self.counters: Counter[str] = Counter()
         self.fragments = Reassembly()
         self.trace: deque[TraceRecord] = deque(maxlen=TRACE_LENGTH)
+        self.unborn: dict[str, PeerConfig] = {}
+        self.pacing = Pacing(lambda action: self.timers.set(("pacing",), self.now, "begin the next", action))
         self._quiet: dict[tuple[str, str], float] = {}
 
     # Randomness

@@ -132,6 +132,7 @@ class IkeEndpoint:
                 self._report(command)
 
     def _peer(self, peer_id: str) -> Peer:
+        configure.born(self._core, peer_id)
         try:
             return self._core.peers[peer_id]
         except KeyError:

@@ -56,6 +56,8 @@ def established(core: Core, sa: IsakmpSa, first: bool) -> None:
     sa.state = Phase1.ESTABLISHED
     sa.established = sa.last_heard = core.now
     core.counters["phase 1 established"] += 1
+    if sa.role is Role.INITIATOR:
+        core.pacing.leave(peer.id)
     if first:
         _purge_older(core, sa)
     replaced = [o for o in peer.sas if o is not sa and o.state is Phase1.ESTABLISHED and not o.replaced]
@@ -214,6 +216,8 @@ def forget(core: Core, sa: IsakmpSa) -> None:
         core.timers.cancel((kind, sa.cookies))
     for exchange in list(sa.quick.values()):
         negotiate.drop_quick(core, sa, exchange)
+    if sa.role is Role.INITIATOR:
+        core.pacing.leave(sa.peer.id)
 
 
 def phase1_timeout(core: Core, sa: IsakmpSa) -> None:

@@ -63,11 +63,22 @@ def start_phase1(core: Core, peer: Peer) -> None:
     if not peer.config.fixed:
         peer.wanted.clear()
         core.emit("ike.phase1.no_address", peer=peer, remote=peer.config.remote)
-    elif peer.remote_host and peer.local_host and not peer.stale:
+    elif not (peer.remote_host and peer.local_host) or peer.stale:
+        addresses.ask(core, peer, peer.name_in_use)
+    elif core.pacing.enter(peer.id, lambda: _begin_queued(core, peer)):
         mode = aggressive_mode if peer.config.exchange == "aggressive" else main_mode
         mode.initiate(core, peer, peer.local_host, peer.remote_host)
-    else:
-        addresses.ask(core, peer, peer.name_in_use)
+
+
+def _begin_queued(core: Core, peer: Peer) -> None:
+    """There is a place now; meanwhile the peer may have gone, or have begun itself."""
+    if core.peers.get(peer.id) is not peer or peer.negotiating() is not None:
+        return
+    current = peer.current()
+    if current is None:
+        pump(core, peer)
+    elif not current.replaced:
+        start_phase1(core, peer)
 
 
 def retry_later(core: Core, peer: Peer, delay: float) -> None:

@@ -54,6 +54,8 @@ def _arm(
         holder.tries += 1
         if sa is not None:
             repeat_unconfirmed(core, sa)
+        if isinstance(holder, IsakmpSa):
+            core.pacing.leave(holder.peer.id)
         if holder.reply is not None:
             core.resend(holder.reply, f"try {holder.tries}")
         _arm(core, key, policy, holder, give_up, sa)

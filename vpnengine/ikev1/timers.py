@@ -6,6 +6,8 @@ import heapq
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 
+AT_ONCE = 32  # many tunnels of one age have their timers at one moment; packets must get through between them
+
 
 @dataclass(frozen=True)
 class _Entry:
@@ -48,10 +50,14 @@ class TimerQueue:
         return None
 
     def run_due(self, now: float) -> None:
-        """Run everything due at ``now``. A timer set meanwhile for ``now`` waits for the next call."""
-        due: list[_Entry] = []
-        while (head := self.next()) is not None and head[0] <= now:
+        """Run what is due at ``now``, at most ``AT_ONCE`` timers; ``next`` tells whether more are due.
+
+        A timer set meanwhile for ``now`` waits for the next call, one cancelled meanwhile does not run.
+        """
+        newest = self._count
+        for _ in range(AT_ONCE):
+            head = self.next()
+            if head is None or head[0] > now or self._heap[0][1] > newest:
+                return
             _, _, key = heapq.heappop(self._heap)
-            due.append(self._entries.pop(key)[1])
-        for entry in due:
-            entry.action()
+            self._entries.pop(key)[1].action()
