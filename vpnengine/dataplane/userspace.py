@@ -87,6 +87,7 @@ class UserspaceDataPlane(DataPlane):
         self._table = PolicyTable()
         self._by_peer: dict[str, dict[Selector, None]] = {}
         self._by_spi: dict[int, _Sa] = {}
+        self._larval: dict[int, _Sa] = {}  # installed, and not sending yet
         self._by_selector: dict[Selector, list[_Sa]] = {}
         self._waiting: dict[Selector, _Waiting] = {}
         self._drops: Counter[str] = Counter()
@@ -141,9 +142,10 @@ class UserspaceDataPlane(DataPlane):
         else:
             inbound = Inbound(pair.transform, pair.keys_in, system_random, pair.replay_window)
             sa = _Sa(pair, inbound, Outbound(pair.spi_out, pair.transform, pair.keys_out, system_random), False)
-            self._by_spi[pair.spi_in] = sa
+            self._by_spi[pair.spi_in] = self._larval[pair.spi_in] = sa
         if outbound and not sa.sending:
             sa.sending = True
+            self._larval.pop(pair.spi_in, None)
             sa.carries = self._carried(pair)
             for selector in sa.carries:
                 self._by_selector.setdefault(selector, []).append(sa)
@@ -156,6 +158,7 @@ class UserspaceDataPlane(DataPlane):
 
     def remove(self, spi_in: int) -> None:
         """Remove a pair."""
+        self._larval.pop(spi_in, None)
         sa = self._by_spi.pop(spi_in, None)
         if sa is None:
             return
@@ -234,8 +237,11 @@ class UserspaceDataPlane(DataPlane):
             self._drops[f"send: {error.strerror}"] += 1
 
     def _wait(self, policy: Policy, packet: bytes) -> None:
-        """Keep the first packets of a tunnel that is not up yet, and ask for it."""
-        if not policy.acquire:
+        """Keep the first packets of a tunnel that is not up yet, and ask for it.
+
+        Where only the peer may ask, they are kept while its negotiation is about to end.
+        """
+        if not policy.acquire and not any(policy.selector in self._carried(s.pair) for s in self._larval.values()):
             self._drops["no SA"] += 1
             return
         waiting = self._waiting.get(policy.selector)
@@ -248,7 +254,7 @@ class UserspaceDataPlane(DataPlane):
             self._drops["queue full"] += 1
         waiting.packets.append(packet)
         now = time.monotonic()
-        if now - waiting.asked >= ACQUIRE_S and self._upcalls is not None:
+        if policy.acquire and now - waiting.asked >= ACQUIRE_S and self._upcalls is not None:
             waiting.asked = now
             self._upcalls.acquire(policy.peer_id, policy.selector)
 
