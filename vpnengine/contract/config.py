@@ -52,6 +52,9 @@ class PeerConfig(Protected):
     are confused by both. ``fragmentation`` “force” also fragments for a peer that has not announced it;
     ``fragment_size`` is the largest IP packet in octets, 1280 by default and 576 if forced.
 
+    ``initial_contact`` “off” neither sends INITIAL-CONTACT nor removes anything when the peer sends it, for
+    several gateways that share one identity.
+
     With ``authentication`` "rsa" or "ecdsa" both ends prove themselves with a signature.
     ``certificate`` is PEM: this side's own first, then the CAs between it and a root.
     ``private_key`` belongs to it, without a passphrase. ``trusted_cas`` are the CAs that may
@@ -81,6 +84,7 @@ class PeerConfig(Protected):
     retransmit: RetransmitPolicy = RetransmitPolicy()
     nat_traversal: Literal["auto", "force", "rfc", "drafts", "off"] = "auto"
     fragmentation: Literal["auto", "force", "off"] = "auto"
+    initial_contact: Literal["auto", "off"] = "auto"
     fragment_size: Annotated[int, Field(ge=296, le=1500)] | None = None
     legacy: bool = False
     replay_window: Annotated[int, Field(ge=32, le=4_096)] = 64

@@ -25,7 +25,7 @@ from vpnengine.ikev1.faults import Fault, Unproven
 from vpnengine.ikev1.fragmentation import MAX_AGE_S, Rejected
 from vpnengine.ikev1.model import Datagram, IsakmpSa, QuickExchange
 from vpnengine.ikev1.states import Phase1, Quick, Role, Row, UnexpectedMessage, phase1_row, quick_mode_row
-from vpnengine.isakmp.constants import HEADER_LENGTH, Exchange, PayloadType
+from vpnengine.isakmp.constants import HEADER_LENGTH, Exchange, Flag, PayloadType
 from vpnengine.isakmp.errors import DecodeError
 from vpnengine.isakmp.message import Header, Payloads, parse_payloads
 
@@ -48,6 +48,7 @@ QUICK_HANDLERS: dict[str, Callable[[Core, IsakmpSa, QuickExchange, Payloads], No
     "quick_1": quick_mode.quick_1,
     "quick_2": quick_mode.quick_2,
     "quick_3": quick_mode.quick_3,
+    "quick_4": quick_mode.quick_4,
 }
 _STATUS = {
     Phase1.MM1_SENT: 2,
@@ -261,11 +262,11 @@ def _quick_step(core: Core, sa: IsakmpSa, exchange: QuickExchange, datagram: Dat
     except DecodeError as error:
         core.drop("malformed", str(error), len(datagram.data), datagram.remote)
         return
-    nonce = exchange.nonce_i if exchange.role is Role.INITIATOR else b""
-    if row.handler != "quick_3" and not quick_mode.verify(sa, exchange.message_id, payloads, plain, nonce):
+    if row.handler != "quick_3" and not _verified(sa, exchange, payloads, plain, row):
         core.drop("bad hash", datagram.header.name, len(datagram.data), datagram.remote)
         return
     before, exchange.iv = exchange.iv, iv
+    exchange.commit |= bool(datagram.header.flags & Flag.COMMIT)
     if row.handler == "quick_1":
         sa.quick[exchange.message_id] = exchange
         sa.used_ids.add(exchange.message_id)
@@ -284,6 +285,12 @@ def _quick_step(core: Core, sa: IsakmpSa, exchange: QuickExchange, datagram: Dat
         exchange.state = row.following if isinstance(row.following, Quick) else exchange.state
         exchange.received = datagram.data
         exchange.resent = 0
+
+
+def _verified(sa: IsakmpSa, exchange: QuickExchange, payloads: Payloads, plain: bytes, row: Row) -> bool:
+    """Check HASH(1) or HASH(2). No document says which of the two a fourth message has."""
+    nonces = {"quick_1": [b""], "quick_2": [exchange.nonce_i], "quick_4": [b"", exchange.nonce_i]}[row.handler]
+    return any(quick_mode.verify(sa, exchange.message_id, payloads, plain, nonce) for nonce in nonces)
 
 
 # Informational

@@ -18,7 +18,7 @@ from vpnengine.isakmp.errors import DecodeError
 from vpnengine.isakmp.message import Header, Payloads, build_payloads
 from vpnengine.isakmp.payloads import Delete, Hash, Notification, Payload
 
-_QUIET_NOTIFIES = {c.Notify.REPLAY_STATUS, c.Notify.CONNECTED}
+_QUIET_NOTIFIES = {c.Notify.REPLAY_STATUS}
 _NOT_CONVINCED = {
     c.Notify.INVALID_CERT_ENCODING,
     c.Notify.INVALID_CERTIFICATE,
@@ -141,6 +141,7 @@ def _notified(core: Core, sa: IsakmpSa, notification: Notification) -> None:
     handlers: dict[int, Callable[[], None]] = {
         c.Notify.R_U_THERE: lambda: dpd.asked(core, sa, notification),
         c.Notify.R_U_THERE_ACK: lambda: dpd.answered(core, sa, notification),
+        c.Notify.CONNECTED: lambda: _connected(core, sa, notification),
         c.Notify.INITIAL_CONTACT: lambda: lifecycle.initial_contact(core, sa),
         c.Notify.RESPONDER_LIFETIME: lambda: agreements.responder_lifetime(core, sa, notification),
     }
@@ -152,6 +153,16 @@ def _notified(core: Core, sa: IsakmpSa, notification: Notification) -> None:
         quick_mode.refused(core, sa, notification)
     elif number not in _QUIET_NOTIFIES:
         core.emit("ike.notify", sa=sa, notify=c.notify_name(number))
+
+
+def _connected(core: Core, sa: IsakmpSa, notification: Notification) -> None:
+    """The end of a quick mode with the commit bit; the SPI is the peer's or ours, or none if there is one exchange."""
+    number = int.from_bytes(notification.spi, "big")
+    waiting = [pair.params for pair in sa.peer.pairs if not pair.confirmed and pair.role is Role.INITIATOR]
+    for params in waiting:
+        if number in (params.spi_in, params.spi_out) or len(waiting) == 1:
+            quick_mode.connected(core, params.spi_in)
+            return
 
 
 def _refuses_us(core: Core, sa: IsakmpSa, number: int) -> bool:

@@ -34,6 +34,8 @@ UNFRAGMENTED = 1400  # a larger ISAKMP message becomes IP fragments on common pa
 
 def is_first_contact(peer: Peer) -> bool:
     """True if we hold nothing with this peer, so that INITIAL-CONTACT may be said (RFC 2407 section 4.6.3.3)."""
+    if peer.config.initial_contact == "off":
+        return False
     return not peer.pairs and not any(sa.state is Phase1.ESTABLISHED for sa in peer.sas)
 
 
@@ -120,6 +122,8 @@ def _purge_older(core: Core, sa: IsakmpSa) -> None:
 
     What was agreed since it began is not: both ends may have begun at once.
     """
+    if sa.peer.config.initial_contact == "off":
+        return
     core.emit("ike.initial_contact", sa=sa)
     peer = sa.peer
     for pair in [p for p in peer.pairs if p.created < sa.created]:

@@ -83,6 +83,7 @@ class QuickExchange:
     tries: int = 0
     spi_out: int = 0
     originals: Originals = NO_ORIGINALS
+    commit: bool = False
 
 
 @dataclass

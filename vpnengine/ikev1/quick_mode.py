@@ -38,6 +38,7 @@ from vpnengine.isakmp.sa_payload import SecurityAssociation
 NONCE_LENGTH = 32
 KEEP_DONE_S = 60.0
 COOLING_S = 5.0
+COMMIT_S = 3.0
 GONE_TIMES, GONE_PAUSE_S = 3, 3.0
 MIN_PAUSE_S, MAX_PAUSE_S = 0.03, 0.25
 
@@ -201,11 +202,24 @@ def _send_later(core: Core, exchange: QuickExchange) -> None:
     """The peer installs its side only when it has our last message: give it that time before ESP follows.
 
     Without the pause the first packets on the new SA, and with them the rekeying without loss, would depend on
-    how fast the peer is.
+    how fast the peer is. With the commit bit the peer says CONNECTED when it is ready (RFC 2408 section 3.1); it
+    may forget to, and the bit is not authenticated, so it is not waited for longer than a moment.
     """
-    pause = min(MAX_PAUSE_S, MIN_PAUSE_S + (core.now - exchange.started) / 2)
+    pause = COMMIT_S if exchange.commit else min(MAX_PAUSE_S, MIN_PAUSE_S + (core.now - exchange.started) / 2)
     key = ("confirm", exchange.spi_in)
     core.timers.set(key, core.now + pause, "send on a new SA", lambda: pairs.confirm(core, exchange.spi_in))
+
+
+def quick_4(core: Core, sa: IsakmpSa, exchange: QuickExchange, payloads: Payloads) -> None:
+    """As initiator: a responder that has set the commit bit says that it is ready."""
+    if any(n.type == c.Notify.CONNECTED for n in payloads.all(Notification)):
+        connected(core, exchange.spi_in)
+
+
+def connected(core: Core, spi_in: int) -> None:
+    """The peer is ready to receive: there is nothing to wait for any more."""
+    core.timers.cancel(("confirm", spi_in))
+    pairs.confirm(core, spi_in)
 
 
 def quick_3(core: Core, sa: IsakmpSa, exchange: QuickExchange, payloads: Payloads) -> None:

@@ -85,6 +85,7 @@ PHASE1: dict[int, dict[tuple[Role, Phase1], Row]] = {
 QUICK_MODE: dict[tuple[Role, Quick], Row] = {
     (_R, Quick.START): Row("quick_1", Quick.QM2_SENT, True, "RFC 2409 section 5.5, HDR*, HASH(1), SA, Ni"),
     (_I, Quick.QM1_SENT): Row("quick_2", Quick.DONE, True, "RFC 2409 section 5.5, HDR*, HASH(2), SA, Nr"),
+    (_I, Quick.DONE): Row("quick_4", Quick.DONE, True, "RFC 2409 section 5.5 with RFC 2408 section 3.1, N/CONNECTED"),
     (_R, Quick.QM2_SENT): Row("quick_3", Quick.DONE, True, "RFC 2409 section 5.5, HDR*, HASH(3)"),
 }
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from vpnengine.ikev1 import aggressive_mode, lifecycle, main_mode, phase1, retransmit, selection
+from vpnengine.contract.config import StartMode
+from vpnengine.ikev1 import aggressive_mode, lifecycle, main_mode, negotiate, phase1, retransmit, selection
 from vpnengine.ikev1.core import Core
 from vpnengine.ikev1.model import Datagram, IsakmpSa, Peer
 from vpnengine.ikev1.states import Phase1, Role
@@ -16,6 +17,7 @@ from vpnengine.isakmp.sa_payload import SecurityAssociation
 MAX_HALF_OPEN, MAX_HALF_OPEN_ANYWHERE, MAX_HALF_OPEN_PER_SOURCE = 16, 256, 16
 NO_COOKIE = bytes(8)
 _HALF_OPEN = {Phase1.MM2_SENT, Phase1.AM2_SENT}
+_PROTECTED = {Exchange.QUICK, Exchange.INFORMATIONAL}
 _MODES = {Exchange.MAIN: "Identity Protection", Exchange.AGGRESSIVE: "Aggressive"}
 
 
@@ -27,9 +29,23 @@ def receive(core: Core, datagram: Datagram) -> None:
         return
     core.drop("no SA", header.name, len(datagram.data), remote)
     peer = core.roster.first(remote.host)
-    if peer and header.exchange == Exchange.QUICK and not core.quiet("ike.no_sa", remote.host):
+    if peer and header.encrypted and header.exchange in _PROTECTED and not core.quiet("ike.no_sa", remote.host):
         cookies = f"{header.initiator_cookie.hex()}:{header.responder_cookie.hex()}"
-        core.emit("ike.no_sa", peer=peer, at=remote, cookies=cookies)
+        if header.exchange == Exchange.QUICK:
+            core.emit("ike.no_sa", peer=peer, at=remote, cookies=cookies)
+        _begin_anew(core, peer)
+
+
+def _begin_anew(core: Core, peer: Peer) -> None:
+    """The peer still uses a phase 1 that we have lost: a new one of ours lets it know, with INITIAL-CONTACT.
+
+    What told us is not authentic, so this happens at most once a minute, and never while there is anything with
+    this peer already.
+    """
+    if peer.config.start is StartMode.RESPONDER or peer.sas or not peer.config.fixed:
+        return
+    core.counters["phase 1 begun for a lost one"] += 1
+    negotiate.want_all(core, peer)
 
 
 def _begins(core: Core, datagram: Datagram) -> None:
