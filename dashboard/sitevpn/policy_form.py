@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -36,7 +37,8 @@ def grouped(kind: Iterable[Algorithm], none: str | None = None) -> Choices:
 def _preferred(name: str) -> tuple[bool, bool, int]:
     """Sorts ESP ciphers as they are offered: strong ones first, those that authenticate by themselves, long keys."""
     cipher = EspEncryption(name)
-    bits = int(name[3:6]) if name.startswith("aes") else 0
+    size = re.search(r"(128|192|256)", name)
+    bits = int(size[0]) if size else 0
     return cipher.weakness is not None, not cipher.is_aead, -bits
 
 

@@ -91,6 +91,19 @@ def test_3des_of_nist(name: str) -> None:
     assert checked == 20
 
 
+def test_camellia_as_openssl_has_it() -> None:
+    sizes = []
+    for row in blocks("ciphers/Camellia/camellia-cbc.txt"):
+        if "plaintext" not in row:
+            continue
+        key, iv, plain, cipher = (bytes.fromhex(row[n]) for n in ("key", "iv", "plaintext", "ciphertext"))
+        encryption = IkeEncryption(f"camellia{len(key) * 8}")
+        assert ike_cipher.encrypt(encryption, Secret(key), iv, plain) == cipher
+        assert ike_cipher.decrypt(encryption, Secret(key), iv, cipher) == plain
+        sizes.append(len(key))
+    assert sizes.count(16) == sizes.count(24) == sizes.count(32) == 4
+
+
 @pytest.mark.parametrize("bits", [128, 192, 256])
 def test_cbc_of_nist(bits: int) -> None:
     checked = 0

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hmac
+
 import pytest
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -58,6 +61,23 @@ def test_the_upper_half_is_protected_and_not_sent(transform: EspTransform) -> No
     out.sequence = (6 << 32) + 3  # the lower half is a repetition, the upper one cannot be guessed
     with pytest.raises(EspError):
         inside.open(out.seal(PACKET))
+
+
+def test_where_the_upper_half_is_protected() -> None:
+    """HMAC covers it after the ciphertext (RFC 4303 section 2.8), AEAD has it after the SPI (RFC 4106 section 5)."""
+    high = bytes.fromhex("00000007")
+    out, _ = ends(EspTransform(EspEncryption.AES128, EspIntegrity.SHA256, True))
+    out.sequence = 7 << 32
+    sealed = out.seal(PACKET)
+    assert sealed[:8].hex() == "0000100100000001"
+    mac = hmac.digest(bytes(range(32)), sealed[:-16] + high, "sha256")
+    assert sealed[-16:] == mac[:16]
+    out, _ = ends(EspTransform(EspEncryption.AES128GCM16, None, True))
+    out.sequence = 7 << 32
+    sealed = out.seal(PACKET)
+    key, salt = bytes(range(16)), bytes(range(16, 20))
+    plain = AESGCM(key).decrypt(salt + sealed[8:16], sealed[16:], sealed[:4] + high + sealed[4:8])
+    assert plain.startswith(PACKET)
 
 
 def test_32_bit_numbers_end_and_64_bit_ones_go_on() -> None:

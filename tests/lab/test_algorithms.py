@@ -81,6 +81,8 @@ IKE = [
     ("aes256-sha512-ecp384", "ours"),
     ("aes128-sha256-ecp256", "strongswan"),
     ("aes256-sha256-ecp521", "ours"),
+    ("camellia256-sha256-modp2048", "ours"),
+    ("camellia128-sha1-ecp256", "strongswan"),
     ("aes128-sha256-curve25519", "ours"),
     ("aes128-sha256-curve25519", "strongswan"),
 ]
@@ -112,6 +114,8 @@ ESP = [
     ("aes128gcm8", "strongswan"),
     ("aes128ccm16", "ours"),
     ("aes256ccm16", "strongswan"),
+    ("camellia256-sha512", "ours"),
+    ("camellia128-sha256", "strongswan"),
     ("aes128-md5", "ours"),
     ("aes256-sha384", "ours"),
     ("aes256-sha512", "strongswan"),

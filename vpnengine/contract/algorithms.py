@@ -35,11 +35,14 @@ class Algorithm(StrEnum):
 
 
 class IkeEncryption(Algorithm):
-    """Ciphers for phase 1 (RFC 2409 appendix A, RFC 3602), all in CBC mode."""
+    """Ciphers for phase 1 (RFC 2409 appendix A, RFC 3602, RFC 4312), all in CBC mode."""
 
     AES128 = "aes128"
     AES192 = "aes192"
     AES256 = "aes256"
+    CAMELLIA128 = "camellia128"
+    CAMELLIA192 = "camellia192"
+    CAMELLIA256 = "camellia256"
     TRIPLE_DES = "3des"
 
 
@@ -72,7 +75,8 @@ class DhGroup(Algorithm):
 class EspEncryption(Algorithm):
     """Ciphers for ESP.
 
-    AES in CBC (RFC 3602), CTR (RFC 3686), GCM (RFC 4106) and CCM mode (RFC 4309), 3DES (RFC 2451), NULL (RFC 2410).
+    AES in CBC (RFC 3602), CTR (RFC 3686), GCM (RFC 4106) and CCM mode (RFC 4309), Camellia (RFC 4312), 3DES
+    (RFC 2451) and NULL (RFC 2410).
     The number after ``gcm`` and ``ccm`` is the length of the integrity check value in octets.
     ChaCha20-Poly1305 is absent because IKEv1 has no number for it.
     """
@@ -95,6 +99,9 @@ class EspEncryption(Algorithm):
     AES128CTR = "aes128ctr"
     AES192CTR = "aes192ctr"
     AES256CTR = "aes256ctr"
+    CAMELLIA128 = "camellia128"
+    CAMELLIA192 = "camellia192"
+    CAMELLIA256 = "camellia256"
     TRIPLE_DES = "3des"
     NULL = "null"
 

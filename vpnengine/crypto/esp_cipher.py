@@ -12,12 +12,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 
 from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.decrepit.ciphers.algorithms import TripleDES
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.ciphers.aead import AESCCM, AESGCM
 
 from vpnengine.contract.algorithms import EspEncryption, EspIntegrity
 from vpnengine.crypto.esp_suites import SUITES, icv_length
+from vpnengine.crypto.ike_cipher import block_cipher
 from vpnengine.crypto.secret import Secret
 
 HEADER = 8
@@ -135,11 +135,13 @@ class _Privacy(ABC):
 
 
 class _Cbc(_Privacy):
-    """AES-CBC (RFC 3602) and 3DES-CBC (RFC 2451). IVs are unpredictable, as CBC needs: fresh octets for each packet."""
+    """AES, Camellia and 3DES in CBC mode (RFC 3602, RFC 4312, RFC 2451).
+
+    IVs are unpredictable, as CBC needs: fresh octets for each packet.
+    """
 
     def __init__(self, encryption: EspEncryption, key: Secret, rng: Callable[[int], bytes]) -> None:
-        algorithm = TripleDES if encryption is EspEncryption.TRIPLE_DES else algorithms.AES
-        self._algorithm = algorithm(key.reveal())
+        self._algorithm = block_cipher(encryption.value)(key.reveal())
         self.iv_length = self.block = SUITES[encryption].iv
         self._rng = rng
 

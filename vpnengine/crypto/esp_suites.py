@@ -1,4 +1,4 @@
-"""Sizes of the ESP algorithms (RFC 2403, 2404, 2410, 2451, 3602, 3686, 4106, 4309, 4868)."""
+"""Sizes of the ESP algorithms (RFC 2403, 2404, 2410, 2451, 3602, 3686, 4106, 4309, 4312, 4868)."""
 
 from __future__ import annotations
 
@@ -42,6 +42,9 @@ def _aes(name: str) -> Suite:
 
 
 SUITES: dict[EspEncryption, Suite] = {e: _aes(e.value) for e in EspEncryption if e.value.startswith("aes")} | {
+    EspEncryption.CAMELLIA128: Suite("cbc", 16, 0, 16, 16),
+    EspEncryption.CAMELLIA192: Suite("cbc", 24, 0, 16, 16),
+    EspEncryption.CAMELLIA256: Suite("cbc", 32, 0, 16, 16),
     EspEncryption.TRIPLE_DES: Suite("cbc", 24, 0, 8, 8),
     EspEncryption.NULL: Suite("null", 0, 0, 0, 4),
 }

@@ -1,8 +1,8 @@
-"""The ciphers of phase 1: AES and 3DES in CBC mode without padding of their own (RFC 2409 appendix B, RFC 3602)."""
+"""The ciphers of phase 1, in CBC mode without padding of their own (RFC 2409 appendix B, RFC 3602, RFC 4312)."""
 
 from __future__ import annotations
 
-from cryptography.hazmat.decrepit.ciphers.algorithms import TripleDES
+from cryptography.hazmat.decrepit.ciphers.algorithms import Camellia, TripleDES
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 from vpnengine.contract.algorithms import IkeEncryption
@@ -12,6 +12,9 @@ _KEY_LENGTHS = {
     IkeEncryption.AES128: 16,
     IkeEncryption.AES192: 24,
     IkeEncryption.AES256: 32,
+    IkeEncryption.CAMELLIA128: 16,
+    IkeEncryption.CAMELLIA192: 24,
+    IkeEncryption.CAMELLIA256: 32,
     IkeEncryption.TRIPLE_DES: 24,
 }
 
@@ -30,8 +33,14 @@ def _cipher(encryption: IkeEncryption, key: Secret, iv: bytes, data: bytes) -> C
     block = block_length(encryption)
     if len(key) != _KEY_LENGTHS[encryption] or len(iv) != block or len(data) % block:
         raise ValueError("key, IV or data have the wrong size")
-    algorithm = TripleDES if encryption is IkeEncryption.TRIPLE_DES else algorithms.AES
-    return Cipher(algorithm(key.reveal()), modes.CBC(iv))
+    return Cipher(block_cipher(encryption.value)(key.reveal()), modes.CBC(iv))
+
+
+def block_cipher(name: str) -> type[algorithms.AES | Camellia | TripleDES]:
+    """The block cipher that a name of the contract begins with."""
+    if name.startswith("camellia"):
+        return Camellia
+    return TripleDES if name == "3des" else algorithms.AES
 
 
 def encrypt(encryption: IkeEncryption, key: Secret, iv: bytes, plaintext: bytes) -> bytes:

@@ -13,6 +13,9 @@ IKE_CIPHERS: dict[IkeEncryption, tuple[int, int | None]] = {  # number and key b
     IkeEncryption.AES128: (Ike.AES_CBC, 128),
     IkeEncryption.AES192: (Ike.AES_CBC, 192),
     IkeEncryption.AES256: (Ike.AES_CBC, 256),
+    IkeEncryption.CAMELLIA128: (Ike.CAMELLIA_CBC, 128),
+    IkeEncryption.CAMELLIA192: (Ike.CAMELLIA_CBC, 192),
+    IkeEncryption.CAMELLIA256: (Ike.CAMELLIA_CBC, 256),
     IkeEncryption.TRIPLE_DES: (Ike.TRIPLE_DES_CBC, None),
 }
 _IKE_CIPHER_NAMES: dict[int, str] = {
@@ -67,6 +70,8 @@ def _esp_cipher(encryption: EspEncryption) -> tuple[int, int | None]:
         return Esp.TRIPLE_DES, None
     if encryption is EspEncryption.NULL:
         return Esp.NULL, None
+    if encryption.value.startswith("camellia"):
+        return Esp.CAMELLIA, int(encryption.value[8:11])
     return _AES_MODES[encryption.value[6:]], int(encryption.value[3:6])
 
 
