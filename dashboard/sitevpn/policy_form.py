@@ -54,6 +54,13 @@ class PolicyForm(forms.Form):
     ike_hash = forms.ChoiceField(label="Hash", choices=grouped(IkeHash), required=False)
     ike_group = forms.ChoiceField(label="Diffie-Hellman group", choices=grouped(DhGroup), required=False)
     ike_lifetime = forms.IntegerField(label="Lifetime in seconds", min_value=60, max_value=86400, required=False)
+    ike_lifetime_kb = forms.IntegerField(
+        label="Lifetime in kilobytes",
+        min_value=1_000,
+        max_value=0xFFFFFFFF,
+        required=False,
+        help_text="Of IKE messages. Empty: no limit.",
+    )
     esp_encryption = forms.MultipleChoiceField(
         label="Encryption",
         choices=grouped(EspEncryption),
@@ -82,7 +89,7 @@ class PolicyForm(forms.Form):
         min_value=1_000,
         max_value=0xFFFFFFFF,
         required=False,
-        help_text="Empty: no limit.",
+        help_text="Of traffic in either direction. Empty: no limit.",
     )
     esn = forms.BooleanField(
         label="64-bit sequence numbers (ESN)",
@@ -108,6 +115,7 @@ class PolicyForm(forms.Form):
             "ike_hash": ike["hash"],
             "ike_group": ike["group"],
             "ike_lifetime": phase1["lifetime_s"],
+            "ike_lifetime_kb": phase1.get("lifetime_kb"),
             "esp_encryption": list(dict.fromkeys(p["encryption"] for p in esp)),
             "esp_integrity": list(dict.fromkeys(p["integrity"] for p in esp if p.get("integrity"))),
             "esp_pfs": phase2["pfs_group"] or "",
@@ -126,7 +134,11 @@ class PolicyForm(forms.Form):
             self._refuse_weak(data)
         ike = {"encryption": data["ike_encryption"], "hash": data["ike_hash"], "group": data["ike_group"]}
         return {
-            "phase1": {"proposals": [ike], "lifetime_s": data.get("ike_lifetime") or 28800},
+            "phase1": {
+                "proposals": [ike],
+                "lifetime_s": data.get("ike_lifetime") or 28800,
+                "lifetime_kb": data.get("ike_lifetime_kb"),
+            },
             "phase2": {
                 "proposals": self._esp_proposals(data),
                 "pfs_group": data["esp_pfs"] or None,

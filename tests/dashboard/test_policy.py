@@ -56,6 +56,7 @@ def test_what_is_entered_reaches_the_engine_and_comes_back(client: Any, site: An
         "esp_pfs": "ecp256",
         "esp_pfs_also": ["modp3072", "curve25519"],
         "ike_lifetime": "7200",
+        "ike_lifetime_kb": "5000",
         "esp_lifetime": "1800",
         "esp_lifetime_kb": "250000",
         "esn": "on",
@@ -74,6 +75,7 @@ def test_what_is_entered_reaches_the_engine_and_comes_back(client: Any, site: An
     ]
     assert peer["phase2"]["pfs_also"] == ["modp3072", "curve25519"] and peer["phase2"]["esn"] is True
     assert (peer["phase2"]["lifetime_s"], peer["phase2"]["lifetime_kb"]) == (1800, 250000)
+    assert peer["phase1"]["lifetime_kb"] == 5000
     assert (peer["replay_window"], peer["legacy"], peer["phase1"]["lifetime_s"]) == (1024, False, 7200)
     form = PeerForm(instance=Peer.objects.get())
     for name, value in changes.items():

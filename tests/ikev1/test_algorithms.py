@@ -68,7 +68,7 @@ def test_esp(proposal: dict[str, str], esn: bool) -> None:
     up(network)
     carries(network)
     assert status(network).encryption == proposal["encryption"]
-    assert network.left.installed[network.left.outbound[0]].transform.esn is esn
+    assert status(network).esn is status(network, "right").esn is esn
 
 
 @pytest.mark.parametrize("begins", ["left", "right"])

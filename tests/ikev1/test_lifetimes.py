@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.ikev1.pair import Network, Node, document, mirrored, peer_row
+from tests.ikev1.pair import LEFT, RIGHT, Address, Network, Node, document, mirrored, peer_row
 from tests.ikev1.test_negotiation import up
 from vpnengine.ikev1 import informational, lifetimes
 from vpnengine.ikev1.interface import HardExpired, SoftExpired
@@ -101,10 +101,23 @@ def test_phase_1_is_replaced_when_its_kilobytes_are_used() -> None:
     network = two({"phase1": {"lifetime_kb": 1024}, "phase2": {"lifetime_s": 60}}, {})
     sa = next(iter(network.left.endpoint._core.sas.values()))
     assert 0 < sa.octets < 4096
+    garbage = network.sent[-1][1].payload[:28] + bytes(4000)
+    for _ in range(400):
+        network.left.endpoint.receive(garbage, Address(LEFT, 500), Address(RIGHT, 500), network.now)
+    assert sa.octets < 4096
     sa.octets = int(1024 * 1000 * 0.9)
     network.run(60)
     assert "ike.phase1.rekey" in network.left.codes()
     assert network.left.codes().count("ike.phase1.established") == 2 and network.pairs_agree(1)
+
+
+def test_phase_1_ends_at_its_last_kilobyte() -> None:
+    network = two({"phase1": {"lifetime_kb": 1024}, "phase2": {"lifetime_s": 60}}, {})
+    sa = next(iter(network.left.endpoint._core.sas.values()))
+    sa.octets = 1024 * 1000
+    assert network.run(60, lambda: "ike.phase1.expired" in network.left.codes())
+    assert network.run(60, lambda: network.left.codes().count("ike.phase1.established") == 2)
+    assert network.run(90, lambda: network.pairs_agree(1))
 
 
 @pytest.mark.parametrize("which", ["spi_in", "spi_out"])

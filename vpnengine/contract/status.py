@@ -15,7 +15,10 @@ class _Model(BaseModel):
 
 
 class SaStatus(_Model):
-    """One IPsec SA pair. Octets and packets are of the inner packets; ages in seconds."""
+    """One IPsec SA pair. Octets and packets are of the inner packets; ages in seconds.
+
+    ``esn`` means 64-bit sequence numbers, ``limit_bytes`` the octets after which the pair ends in either direction.
+    """
 
     state: SaState
     spi_in: str
@@ -25,6 +28,7 @@ class SaStatus(_Model):
     encryption: str
     integrity: str | None
     pfs_group: str | None
+    esn: bool = False
     encapsulation: Literal["tunnel", "udp-tunnel", "transport", "udp-transport"]
     bytes_in: int
     bytes_out: int
@@ -35,6 +39,7 @@ class SaStatus(_Model):
     age_s: float
     rekey_in_s: float | None
     expires_in_s: float
+    limit_bytes: int | None = None
 
 
 class Phase1Status(_Model):

@@ -57,5 +57,4 @@ def open_(sa: IsakmpSa, header: Header, datagram: bytes, iv: bytes) -> tuple[Pay
         raise DecodeError(HEADER_LENGTH, "encrypted body", f"{len(body)} octets are no whole cipher blocks")
     plain = ike_cipher.decrypt(proposal.encryption, keys.cipher, iv, body)
     payloads = parse_payloads(header.next_payload, plain)
-    sa.octets += len(body)
     return payloads, plain, body[-block:]

@@ -319,7 +319,7 @@ def authentic(core: Core, sa: IsakmpSa, datagram: Datagram) -> None:
     """A message has proven that it comes from the peer: it lives, has our last message, and may have moved."""
     sa.unconfirmed = False
     dpd.heard(core, sa, core.now)
-    lifecycle.check_octets(core, sa)
+    lifecycle.count_octets(core, sa, len(datagram.data))
     if datagram.remote != sa.remote and sa.nat.encapsulate:
         core.emit("ike.natt.moved", sa=sa, side=Side.NONE, old=sa.remote, new=datagram.remote)
         sa.local, sa.remote = datagram.local, datagram.remote

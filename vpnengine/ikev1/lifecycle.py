@@ -94,15 +94,19 @@ def shorten(core: Core, sa: IsakmpSa, life: Life) -> None:
         _arm(core, sa)
 
 
-def check_octets(core: Core, sa: IsakmpSa) -> None:
-    """Replace or end an SA that has carried as many octets as its life allows."""
+def count_octets(core: Core, sa: IsakmpSa, received: int) -> None:
+    """Count an authentic message; replace or end an SA that has carried as many octets as its life allows.
+
+    What is not authentic is not counted: a stranger must not use a life up.
+    """
+    sa.octets += received
     most = sa.life.octets
     if most is None or sa.replaced or sa.octets < most * SOFT_SHARE:
         return
     if sa.octets < most:
         rekey(core, sa)
-    else:
-        expire(core, sa)
+    else:  # after the message at hand has been dealt with
+        core.timers.set(("expire", sa.cookies), core.now, "phase 1 has used its octets", lambda: expire(core, sa))
 
 
 def _follow(core: Core, sa: IsakmpSa) -> None:

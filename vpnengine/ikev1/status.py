@@ -105,6 +105,8 @@ def _pair(core: Core, pair: Pair) -> SaStatus:
         encryption=params.transform.encryption.value,
         integrity=params.transform.integrity.value if params.transform.integrity else None,
         pfs_group=pair.pfs.value if pair.pfs else None,
+        esn=params.transform.esn,
+        limit_bytes=params.hard_bytes,
         encapsulation=_encapsulation(params),
         bytes_in=0,
         bytes_out=0,
