@@ -27,6 +27,7 @@ from vpnengine.daemon.client import AsyncControlClient, EngineUnavailable
 log = logging.getLogger(__name__)
 RETRY_S = 0.5
 STATUS_S = 1.0
+STATUS_PAUSE_S = 0.05
 STATUS_LIFE_S = 10
 NEVER = (1 << 62) - 1
 MAX_BACKLOG = 20_000
@@ -116,6 +117,7 @@ class Agent:
         client = AsyncControlClient(settings.CULVERT_CONTROL_SOCKET)
         try:
             while True:
+                began = time.monotonic()
                 try:
                     status = {"engine": "up", **await client.request("status")}
                     self._down_since = None
@@ -124,10 +126,12 @@ class Agent:
                     self._down_since = self._down_since or time.time()
                     status = {"engine": "down", "since": self._down_since}
                 await self._publish(appliance, status)
+                spent = time.monotonic() - began
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._news.wait(), STATUS_S)
                 self._news.clear()
-                await asyncio.sleep(0.05)
+                # With thousands of peers a status is large: it may take a tenth of the time, not more.
+                await asyncio.sleep(max(STATUS_PAUSE_S, 9 * spent))
         finally:
             await client.close()
 

@@ -239,15 +239,21 @@ def _with_prefix(problem: Problem) -> Problem:
 
 
 def config_for_wire(config: EngineConfig) -> dict[str, Any]:
-    """The document with its secrets in clear, for the control socket and nothing else."""
-    document = config.model_dump(mode="json")
+    """The document with its secrets in clear, for the control socket and nothing else.
+
+    Row by row: in one piece, thousands of them would keep every other thread of the process waiting.
+    """
+    document = config.model_dump(mode="json", exclude={"peers"})
     _reveal(config, document)
+    document["peers"] = [peer.model_dump(mode="json") for peer in config.peers]
+    for peer, row in zip(config.peers, document["peers"], strict=True):
+        _reveal(peer, row)
     return document
 
 
 def _reveal(model: BaseModel, document: dict[str, Any]) -> None:
     """Put every secret of ``model``, however deep, into its place in ``document``."""
-    for name in type(model).model_fields:
+    for name in document.keys() & type(model).model_fields.keys():
         value = getattr(model, name)
         if isinstance(value, SecretStr):
             document[name] = value.get_secret_value()

@@ -101,12 +101,15 @@ class ControlServer:
                 await _write(writer, await self._initiate(request))
             elif isinstance(request, Apply):
                 await _write(writer, await self._apply(request))
+            elif isinstance(request, GetStatus):
+                status = await self._engine.status_json()
+                writer.write(f'{{"id":{request.id},"ok":true,"result":{status}}}\n'.encode())
+                await writer.drain()
             else:
                 await _write(writer, self._answer(request))
 
     def _answer(self, request: Request) -> Answer:
         handlers: dict[type, Callable[[Any], Any]] = {
-            GetStatus: lambda _: self._engine.status().model_dump(mode="json"),
             GetStats: lambda _: self._engine.stats(),
             Terminate: self._terminate,
             Rekey: self._rekey,

@@ -7,6 +7,7 @@ path, events to the journal; then it arms one timer.
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import socket
 import time
@@ -18,14 +19,15 @@ from vpnengine.contract.catalogue import CATALOGUE
 from vpnengine.contract.config import EngineConfig, PeerConfig
 from vpnengine.contract.events import Event, EventBody
 from vpnengine.contract.problems import Problem, Refused
-from vpnengine.contract.status import EngineStatus, PeerStatus, SaStatus
+from vpnengine.contract.status import EngineStatus
 from vpnengine.crypto.random import system_random
 from vpnengine.daemon.journal import Journal
 from vpnengine.daemon.lag import LagMeter
 from vpnengine.daemon.reconcile import Difference, make_plan
+from vpnengine.daemon.reporting import Reporter
 from vpnengine.daemon.resolver import Resolver
 from vpnengine.dataplane import udp
-from vpnengine.dataplane.base import SLICE_S, DataPlane, DataPlaneError, SaCounters
+from vpnengine.dataplane.base import SLICE_S, DataPlane, DataPlaneError
 from vpnengine.esp.sa import Address, Selector
 from vpnengine.ikev1.endpoint import IkeEndpoint
 from vpnengine.ikev1.interface import (
@@ -49,6 +51,7 @@ from vpnengine.ikev1.natt import KEEPALIVE
 log = logging.getLogger(__name__)
 
 TRAFFIC_S = 1.0
+GC_THRESHOLDS = (50_000, 20, 1_000)  # a full collection stops everything: seldom, see _apply
 ANY = ("0.0.0.0", "::")
 
 
@@ -71,6 +74,7 @@ class Engine:
         self._tasks: set[asyncio.Task[None]] = set()
         self._drops: Counter[str] = Counter()
         self._started = time.monotonic()
+        self._reporter = Reporter(self._endpoint, dataplane)
         self._lag = LagMeter()
         self._peers: dict[str, PeerConfig] = {}
         self._applying = asyncio.Lock()
@@ -83,6 +87,7 @@ class Engine:
 
         :raises DataPlaneError: with a sentence for the administrator.
         """
+        gc.set_threshold(*GC_THRESHOLDS)
         # Nothing that is applied through the control socket may come before, and be replaced by, the first one.
         async with self._applying:
             natt = self._open_sockets()
@@ -278,32 +283,33 @@ class Engine:
             self.config = config
             self._peers = plan.peers
             self._dataplane.set_policies(plan.policies)
-            self._run(Configure(config))
+            self._run(Configure(config, frozenset(plan.difference.changed)))
             counts = {name: len(ids) for name, ids in plan.difference.as_dict().items()}
             self.emit("engine.config.applied", revision=config.revision, **counts)
             if self.applied_hook is not None:
                 await asyncio.to_thread(self.applied_hook, config)
+            # The collector would go through every row again and again, for a quarter of a second with thousands
+            # of them. They form no cycles: they are freed by their counts, frozen or not.
+            gc.freeze()
         return plan.difference
 
     # Status
 
-    def status(self) -> EngineStatus:
-        """The present state, with the data path's counters."""
-        now = time.monotonic()
-        counters = self._dataplane.counters()
-        peers = tuple(_with_counters(peer, counters, now) for peer in self._endpoint.peer_statuses(now))
+    async def status_json(self) -> str:
+        """The present state as the JSON of an ``EngineStatus``, with the data path's counters."""
         conditions = []
         if self.journal.write_errors:
             conditions.append("events cannot be written to the journal; check the disk")
-        return EngineStatus(
+        head = EngineStatus(
             revision=self.config.revision,
             dataplane=self._dataplane.capabilities.name,
             boot=self.journal.boot,
-            uptime_s=round(now - self._started, 3),
-            peers=peers,
+            uptime_s=round(time.monotonic() - self._started, 3),
+            peers=(),
             drops=dict(self._drops) | self._dataplane.drops(),
             conditions=tuple(conditions),
         )
+        return await self._reporter.status_json(head)
 
     def stats(self) -> dict[str, Any]:
         """Counters for machines."""
@@ -331,18 +337,3 @@ class Engine:
                 return peer.id
         message = f"no peer is called “{name}”; ctl status lists them"
         raise Refused([Problem(field="peer", rule="unknown_peer", message=message)])
-
-
-def _with_counters(peer: PeerStatus, counters: dict[int, SaCounters], now: float) -> PeerStatus:
-    sas = tuple(_sa_with_counters(sa, counters.get(int(sa.spi_in, 16))) for sa in peer.sas)
-    failure = peer.last_failure
-    if failure is not None:
-        failure = failure.model_copy(update={"time": time.time() - (now - failure.time)})
-    return peer.model_copy(update={"sas": sas, "last_failure": failure})
-
-
-def _sa_with_counters(sa: SaStatus, counters: SaCounters | None) -> SaStatus:
-    if counters is None:
-        return sa
-    names = ("bytes_in", "bytes_out", "packets_in", "packets_out", "replayed", "failed")
-    return sa.model_copy(update={name: getattr(counters, name) for name in names})

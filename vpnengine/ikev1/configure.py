@@ -17,8 +17,11 @@ _PHASE1_FIELDS = (
 _PHASE2_FIELDS = ("phase2",)
 
 
-def configure(core: Core, config: EngineConfig) -> None:
-    """Add, change and remove peers so that exactly those of ``config`` remain."""
+def configure(core: Core, config: EngineConfig, changed: frozenset[str] | None = None) -> None:
+    """Add, change and remove peers so that exactly those of ``config`` remain.
+
+    ``changed`` spares the comparison of thousands of rows where the caller has made it already.
+    """
     core.listen = config.listen
     core.forget_quiet()
     wanted = {peer.id: peer for peer in config.peers}
@@ -30,7 +33,7 @@ def configure(core: Core, config: EngineConfig) -> None:
         known = core.peers.get(peer_config.id)
         if known is None:
             core.unborn[peer_config.id] = peer_config
-        elif known.config != peer_config:
+        elif peer_config.id in changed if changed is not None else known.config != peer_config:
             _change(core, known, peer_config)
     _add_some(core)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 
+from vpnengine.contract.config import PeerConfig
 from vpnengine.contract.events import EventBody
 from vpnengine.contract.status import PeerStatus
 from vpnengine.esp.sa import Address, Selector
@@ -95,6 +96,24 @@ class IkeEndpoint:
         self._core.now = now
         return tuple(status.peer_status(self._core, peer) for peer in self._core.peers.values())
 
+    def peer_ids(self) -> list[str]:
+        """The configured peers, those included that are still being added."""
+        return [*self._core.peers, *self._core.unborn]
+
+    def peer_status(self, peer_id: str, now: float) -> PeerStatus | None:
+        """The state of one peer, as in ``peer_statuses``; None if it is not configured."""
+        self._core.now = now
+        configure.born(self._core, peer_id)
+        peer = self._core.peers.get(peer_id)
+        return status.peer_status(self._core, peer) if peer else None
+
+    def resting_config(self, peer_id: str) -> PeerConfig | None:
+        """The configuration of a peer whose status cannot change by itself; None for every other."""
+        peer = self._core.peers.get(peer_id)
+        if peer is None or peer.sas or peer.pairs or peer.last_failure is not None:
+            return None
+        return peer.config
+
     def is_up(self, peer_id: str, selectors: Collection[Selector]) -> bool:
         """True if each of these selectors of a peer has an SA pair that both ends have agreed on.
 
@@ -115,7 +134,7 @@ class IkeEndpoint:
         core.now = now
         match command:
             case Configure():
-                configure.configure(core, command.config)
+                configure.configure(core, command.config, command.changed)
             case InitiatePeer(peer_id, None):
                 negotiate.want_all(core, self._peer(peer_id))
             case InitiatePeer(peer_id, selector) if selector is not None:

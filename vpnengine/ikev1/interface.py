@@ -66,9 +66,13 @@ Effect = InstallSa | RemoveSa | MoveSa | Resolve
 
 @dataclass(frozen=True)
 class Configure:
-    """Make ``config`` effective: new peers are added, missing ones torn down, equal ones left alone."""
+    """Make ``config`` effective: new peers are added, missing ones torn down, equal ones left alone.
+
+    ``changed`` are the ids of kept peers whose rows differ, for a caller that knows; None compares all.
+    """
 
     config: EngineConfig
+    changed: frozenset[str] | None = None
 
 
 @dataclass(frozen=True)
