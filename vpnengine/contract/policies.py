@@ -34,21 +34,28 @@ class IkeProposal(Model):
 
 
 class EspProposal(Model):
-    """One phase 2 transform; ``integrity`` is absent exactly for AEAD ciphers."""
+    """One phase 2 transform; ``integrity`` is absent exactly for AEAD ciphers.
+
+    ``protocol`` “ah” is for peers that ask for the authentication header (RFC 4302); it has no encryption.
+    """
 
     encryption: Annotated[EspEncryption, _Refusing]
     integrity: EspIntegrity | None = None
+    protocol: Literal["esp", "ah"] = "esp"
 
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.encryption.is_aead and self.integrity is not None:
             raise ValueError(f"{self.encryption.value} authenticates by itself; leave the integrity algorithm empty")
+        if self.protocol == "ah" and self.encryption is not EspEncryption.NULL:
+            raise ValueError("AH does not encrypt; choose “null” as its encryption, or ESP as its protocol")
         if not self.encryption.is_aead and self.integrity is None:
             raise ValueError(f"{self.encryption.value} needs an integrity algorithm, such as sha256")
         return self
 
     def __str__(self) -> str:
-        return f"{self.encryption}-{self.integrity}" if self.integrity else str(self.encryption)
+        name = "ah" if self.protocol == "ah" else str(self.encryption)
+        return f"{name}-{self.integrity}" if self.integrity else name
 
 
 class Phase1Policy(Model):
@@ -124,7 +131,8 @@ def weak_choices(phase1: Phase1Policy, phase2: Phase2Policy) -> list[Weak]:
     for number, ike in enumerate(phase1.proposals):
         found += [Weak(f"phase1.proposals.{number}.{name}", getattr(ike, name)) for name in type(ike).model_fields]
     for number, esp in enumerate(phase2.proposals):
-        found += [Weak(f"phase2.proposals.{number}.{name}", getattr(esp, name)) for name in type(esp).model_fields]
+        names = ("integrity",) if esp.protocol == "ah" else ("encryption", "integrity")
+        found += [Weak(f"phase2.proposals.{number}.{name}", getattr(esp, name)) for name in names]
     found += [Weak("phase2.pfs_group", group) for group in (phase2.pfs_group,) if group]
     found += [Weak("phase2.pfs_also", group) for group in phase2.pfs_also]
     return [weak for weak in found if weak.algorithm is not None and weak.algorithm.weakness]

@@ -102,6 +102,12 @@ def data_path_problems(config: EngineConfig, capabilities: Capabilities) -> list
                 "mode only; choose tunnel mode on both gateways"
             )
             problems.append(Problem(field=f"peers.{index}.phase2.mode", rule="data_path", message=message))
+        if not capabilities.ah and any(proposal.protocol == "ah" for proposal in peer.phase2.proposals):
+            message = (
+                f"peer “{peer.name}” is set to AH, and the data path “{capabilities.name}” carries ESP only; choose "
+                "ESP on both gateways"
+            )
+            problems.append(Problem(field=f"peers.{index}.phase2.proposals", rule="data_path", message=message))
     return problems
 
 

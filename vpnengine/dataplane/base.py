@@ -27,12 +27,13 @@ class DataPlaneError(Exception):
 class Capabilities:
     """What a data path can carry. Without ``raw_esp`` the engine forces UDP encapsulation.
 
-    A peer that is configured for what is not here (``transport`` mode) is refused with the whole configuration.
+    A peer that is configured for what is not here (``transport`` mode, ``ah``) is refused with the whole configuration.
     """
 
     name: str
     raw_esp: bool
     transport: bool = False
+    ah: bool = False
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ BATCH = 64
 class FakeDataPlane(DataPlane):
     """Records what it is told; carries IKE, and no packets."""
 
-    capabilities = Capabilities(name="fake", raw_esp=True, transport=True)
+    capabilities = Capabilities(name="fake", raw_esp=True, transport=True, ah=True)
 
     def __init__(self) -> None:
         self.policies: tuple[Policy, ...] = ()

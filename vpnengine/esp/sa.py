@@ -79,11 +79,15 @@ def _port(protocol: int, port: int) -> str:
 
 @dataclass(frozen=True)
 class EspTransform:
-    """Encryption and integrity of one SA; ``integrity`` is None for AEAD, ``esn`` means 64-bit sequence numbers."""
+    """Encryption and integrity of one SA; ``integrity`` is None for AEAD, ``esn`` means 64-bit sequence numbers.
+
+    With ``protocol`` “ah” it is the authentication header (RFC 4302), and the encryption is null.
+    """
 
     encryption: EspEncryption
     integrity: EspIntegrity | None
     esn: bool = False
+    protocol: Literal["esp", "ah"] = "esp"
 
 
 @dataclass(frozen=True)

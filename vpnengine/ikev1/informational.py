@@ -50,10 +50,12 @@ def send_notify(core: Core, sa: IsakmpSa, protocol: int, spi: bytes, number: int
 
 
 def send_delete_esp(core: Core, sa: IsakmpSa, spis_in: list[int]) -> None:
-    """Tell the peer that we do not receive on these SPIs any more."""
-    if spis_in:
-        spis = tuple(spi.to_bytes(4, "big") for spi in spis_in)
-        send(core, sa, Delete(c.Protocol.ESP, spis), "delete ESP")
+    """Tell the peer that we do not receive on these SPIs any more, be they of ESP or of AH."""
+    ah = {spi for spi in spis_in if spi in core.pairs and core.pairs[spi][1].params.transform.protocol == "ah"}
+    for protocol, spis in ((c.Protocol.ESP, [s for s in spis_in if s not in ah]), (c.Protocol.AH, sorted(ah))):
+        if spis:
+            found = tuple(spi.to_bytes(4, "big") for spi in spis)
+            send(core, sa, Delete(protocol, found), f"delete {protocol.name}")
 
 
 def send_delete_isakmp(core: Core, sa: IsakmpSa) -> None:
@@ -172,7 +174,7 @@ def _refuses_us(core: Core, sa: IsakmpSa, number: int) -> bool:
 
 
 def _deleted(core: Core, sa: IsakmpSa, delete: Delete) -> None:
-    if delete.protocol == c.Protocol.ESP:
+    if delete.protocol in (c.Protocol.ESP, c.Protocol.AH):
         for spi in delete.spis:
             if len(spi) == 4:
                 pairs.deleted_by_peer(core, sa.peer, int.from_bytes(spi, "big"))

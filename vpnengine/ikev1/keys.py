@@ -102,7 +102,8 @@ def esp_keys(
     length = encryption_key_length(transform.encryption)
     integrity = integrity_key_length(transform.integrity) if transform.integrity else 0
     seed = shared.reveal() if shared else b""
-    seed += bytes([Protocol.ESP]) + spi.to_bytes(4, "big") + nonces[0] + nonces[1]
+    protocol = Protocol.AH if transform.protocol == "ah" else Protocol.ESP
+    seed += bytes([protocol]) + spi.to_bytes(4, "big") + nonces[0] + nonces[1]
     block = prf(hash_, keys.skeyid_d, seed)
     material = block
     while len(material) < length + integrity:

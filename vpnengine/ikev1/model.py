@@ -53,7 +53,7 @@ class Pair:
     @property
     def kind(self) -> str:
         """Protocol and mode as the classical lines have them."""
-        return f"ESP/{self.params.mode.capitalize()}"
+        return f"{self.params.transform.protocol.upper()}/{self.params.mode.capitalize()}"
 
     @property
     def timer(self) -> tuple[str, int]:

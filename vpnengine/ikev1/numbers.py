@@ -6,6 +6,7 @@ Where a peer offers something that we do not have, the names still say what it w
 from __future__ import annotations
 
 from vpnengine.contract.algorithms import DhGroup, EspEncryption, EspIntegrity, IkeEncryption, IkeHash
+from vpnengine.isakmp.constants import Ah
 from vpnengine.isakmp.constants import EspTransformId as Esp
 from vpnengine.isakmp.constants import IkeCipherId as Ike
 
@@ -84,6 +85,13 @@ INTEGRITY_NUMBERS = {
     EspIntegrity.SHA256: 5,
     EspIntegrity.SHA384: 6,
     EspIntegrity.SHA512: 7,
+}
+AH_NUMBERS = {
+    EspIntegrity.MD5: Ah.MD5,
+    EspIntegrity.SHA1: Ah.SHA,
+    EspIntegrity.SHA256: Ah.SHA2_256,
+    EspIntegrity.SHA384: Ah.SHA2_384,
+    EspIntegrity.SHA512: Ah.SHA2_512,
 }
 INTEGRITY_NAMES = {3: "des-mac", 4: "kpdk", 8: "ripemd", 9: "aes-xcbc"} | {
     number: name.value for name, number in INTEGRITY_NUMBERS.items()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 from vpnengine.contract.algorithms import DhGroup
 from vpnengine.contract.events import Cell, Difference
@@ -17,6 +18,8 @@ from vpnengine.isakmp.sa_payload import Attribute, Proposal, SecurityAssociation
 
 MAX_COMPARED = 64
 _ESN = "64-bit"
+_AH = "ah"
+_PROTOCOLS = (c.Protocol.ESP, c.Protocol.AH)
 
 
 @dataclass(frozen=True)
@@ -171,11 +174,19 @@ class _EspOffer:
     esn: bool
 
     @property
+    def is_ah(self) -> bool:
+        return self.proposal.protocol == "ah"
+
+    @property
+    def protocol(self) -> c.Protocol:
+        return c.Protocol.AH if self.is_ah else c.Protocol.ESP
+
+    @property
     def cells(self) -> Cells:
         integrity = self.proposal.integrity
         return Cells(
             (
-                ("encryption", self.proposal.encryption.value),
+                ("encryption", _AH if self.is_ah else self.proposal.encryption.value),
                 ("integrity", integrity.value if integrity else ""),
                 ("pfs", self.group.value if self.group else ""),
                 ("mode", numbers.MODE_NAMES[self.mode]),
@@ -185,6 +196,8 @@ class _EspOffer:
 
     def transform(self, number: int, life: Life) -> Transform:
         ident, bits = numbers.ESP_CIPHERS[self.proposal.encryption]
+        if self.is_ah and self.proposal.integrity:
+            ident, bits = numbers.AH_NUMBERS[self.proposal.integrity], None
         found = lifetimes.attributes(life, lifetimes.PHASE2)
         found.append(Attribute(c.EspAttribute.ENCAPSULATION, self.mode))
         if bits:
@@ -208,17 +221,20 @@ def _esp_offers(
         for mode in modes
         for esn in ((True, False) if policy.esn else (False,))
         for proposal in policy.proposals
+        # A NAT changes what AH protects, and there is no AH in UDP.
+        if proposal.protocol == "esp" or mode in (c.Encapsulation.TUNNEL, c.Encapsulation.TRANSPORT)
     ]
 
 
-def phase2_cells(transform: Transform) -> Cells:
-    """What an ESP transform says."""
+def phase2_cells(transform: Transform, protocol: int = c.Protocol.ESP) -> Cells:
+    """What an ESP or AH transform says."""
     group = transform.get(c.EspAttribute.GROUP)
     authentication = transform.get(c.EspAttribute.AUTHENTICATION)
     mode = transform.get(c.EspAttribute.ENCAPSULATION) or c.Encapsulation.TUNNEL
+    cipher = numbers.esp_cipher_name(transform.id, transform.get(c.EspAttribute.KEY_LENGTH))
     return Cells(
         (
-            ("encryption", numbers.esp_cipher_name(transform.id, transform.get(c.EspAttribute.KEY_LENGTH))),
+            ("encryption", _AH if protocol == c.Protocol.AH else cipher),
             ("integrity", name_of(numbers.INTEGRITY_NAMES, authentication or None, "integrity")),
             ("pfs", name_of(numbers.GROUP_NAMES, group or None, "group")),
             ("mode", name_of(numbers.MODE_NAMES, mode, "mode")),
@@ -234,14 +250,17 @@ def _sequence_numbers(value: int | None) -> str:
 
 
 def offer_phase2(policy: Phase2Policy, spi: int, mode: c.Encapsulation) -> SecurityAssociation:
-    """The SA payload of quick mode's first message: one ESP proposal, a transform per configured one.
+    """The SA payload of quick mode's first message: a transform per configured proposal, ESP and AH as alternatives.
 
     All of them have the same PFS group, as there is one KE payload (RFC 2409 section 5.5).
     """
     life = lifetimes.of_policy(policy)
     offers = _esp_offers(policy, [policy.pfs_group], [mode])
-    transforms = tuple(offer.transform(number, life) for number, offer in enumerate(offers, 1))
-    return SecurityAssociation((Proposal(1, c.Protocol.ESP, spi.to_bytes(4, "big"), transforms),))
+    found: list[Proposal] = []
+    for protocol, run in groupby(offers, key=lambda offer: offer.protocol):
+        transforms = tuple(offer.transform(number, life) for number, offer in enumerate(run, 1))
+        found.append(Proposal(len(found) + 1, protocol, spi.to_bytes(4, "big"), transforms))
+    return SecurityAssociation(tuple(found))
 
 
 @dataclass(frozen=True)
@@ -266,12 +285,14 @@ def choose_phase2(
     stated = [p.number for p in offer.proposals]
     for proposal in offer.proposals:
         # Proposals of one number belong together (ESP and IPComp, say); we offer and take ESP alone.
-        if proposal.protocol != c.Protocol.ESP or len(proposal.spi) != 4 or stated.count(proposal.number) > 1:
+        if proposal.protocol not in _PROTOCOLS or len(proposal.spi) != 4 or stated.count(proposal.number) > 1:
             continue
         for transform in proposal.transforms:
-            match = accepted.get(phase2_cells(transform))
+            match = accepted.get(phase2_cells(transform, proposal.protocol))
             if match is not None:
-                agreed = EspTransform(match.proposal.encryption, match.proposal.integrity, match.esn)
+                agreed = EspTransform(
+                    match.proposal.encryption, match.proposal.integrity, match.esn, match.proposal.protocol
+                )
                 life = lifetimes.of_transform(transform, lifetimes.PHASE2)
                 chosen = Proposal(proposal.number, proposal.protocol, proposal.spi, (transform,))
                 return Phase2Choice(agreed, match.group, life, int.from_bytes(proposal.spi, "big"), chosen)
@@ -279,8 +300,19 @@ def choose_phase2(
 
 
 def offered_phase2(offer: SecurityAssociation) -> list[Cells]:
-    """Everything that the peer offers for ESP."""
-    return [phase2_cells(t) for p in offer.proposals if p.protocol == c.Protocol.ESP for t in p.transforms]
+    """Everything that the peer offers for ESP and AH."""
+    return [phase2_cells(t, p.protocol) for p in offer.proposals if p.protocol in _PROTOCOLS for t in p.transforms]
+
+
+def bundled_with(offer: SecurityAssociation) -> list[str]:
+    """The protocols that the peer wants together, such as ESP and IPComp, in each of its proposals; else empty."""
+    protocols: dict[int, list[int]] = {}
+    for proposal in offer.proposals:
+        protocols.setdefault(proposal.number, []).append(proposal.protocol)
+    if any(len(found) == 1 for found in protocols.values()):
+        return []
+    named: dict[int, str] = {c.Protocol.IPCOMP: "IPComp", c.Protocol.AH: "AH", c.Protocol.ESP: "ESP"}
+    return list(dict.fromkeys(named[p] for found in protocols.values() for p in found if p in named))
 
 
 def accepted_phase2(policy: Phase2Policy, mode: c.Encapsulation) -> list[Cells]:

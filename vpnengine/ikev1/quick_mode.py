@@ -39,6 +39,7 @@ NONCE_LENGTH = 32
 KEEP_DONE_S = 60.0
 COOLING_S = 5.0
 COMMIT_S = 3.0
+_NO_AH = "AH is left out, as it cannot pass a NAT or go in UDP: choose ESP under Phase 2 on both gateways."
 GONE_TIMES, GONE_PAUSE_S = 3, 3.0
 MIN_PAUSE_S, MAX_PAUSE_S = 0.03, 0.25
 
@@ -47,6 +48,9 @@ def initiate(core: Core, sa: IsakmpSa, selector: Selector) -> None:
     """Send message 1: HDR*, HASH(1), SA, Ni [, KE], IDci, IDcr."""
     _, proposal = channel.agreed(sa)
     policy = sa.peer.config.phase2
+    if not proposals.accepted_phase2(policy, mode_of(sa)):
+        _nothing_to_offer(core, sa, selector)
+        return
     number = core.message_id(sa)
     iv = keys.exchange_iv(proposal.hash, sa.iv, number)
     exchange = QuickExchange(number, Role.INITIATOR, Quick.START, selector, iv, core.spi(), core.now)
@@ -65,6 +69,15 @@ def initiate(core: Core, sa: IsakmpSa, selector: Selector) -> None:
     _send(core, sa, exchange, chain, b"", "quick 1")
     exchange.state = Quick.QM1_SENT
     _repeat(core, sa, exchange)
+
+
+def _nothing_to_offer(core: Core, sa: IsakmpSa, selector: Selector) -> None:
+    """Only AH is configured, and there is a NAT."""
+    core.counters["phase 2 failed"] += 1
+    core.emit_fault(LocalConfigFault("ike.phase2.ah", hint=_NO_AH), sa=sa, selector=selector)
+    sa.peer.wanted.pop(selector, None)
+    sa.peer.cooling[selector] = core.now + COOLING_S
+    pairs.reopen_after_failure(core, sa.peer)
 
 
 def _repeat(core: Core, sa: IsakmpSa, exchange: QuickExchange) -> None:
@@ -147,7 +160,7 @@ def quick_1(core: Core, sa: IsakmpSa, exchange: QuickExchange, payloads: Payload
     exchange.originals = modes.originals(sa, Role.RESPONDER, payloads)
     choice = proposals.choose_phase2(offer, config.phase2, [mode_of(sa)], config.phase2.pfs_accepted)
     if choice is None:
-        raise _no_proposal(config, offer, mode_of(sa))
+        raise _no_proposal(sa, offer)
     public = payloads.first(KeyExchangeData)
     exchange.spi_out, exchange.nonce_r = choice.spi, core.rng(NONCE_LENGTH)
     answer = proposals.with_spi(choice, exchange.spi_in)
@@ -311,14 +324,24 @@ def _refusal_hint(
     return hint, evidence
 
 
-def _no_proposal(config: PeerConfig, offer: SecurityAssociation, mode: c.Encapsulation) -> LocalConfigFault:
-    difference = proposals.compare(proposals.accepted_phase2(config.phase2, mode), proposals.offered_phase2(offer))
+def _no_proposal(sa: IsakmpSa, offer: SecurityAssociation) -> LocalConfigFault:
+    accepted = proposals.accepted_phase2(sa.peer.config.phase2, mode_of(sa))
+    difference = proposals.compare(accepted, proposals.offered_phase2(offer))
     evidence = proposals.mismatch_evidence(difference)
     hint = (
         f"The peer offers {evidence['offered'] or 'nothing for ESP'}; this side accepts {evidence['accepted']}. "
         f"Nearest: {evidence.get('nearest', 'none')}. Change Phase 2 here to what the peer offers, or the peer's to "
         "what is accepted here."
     )
+    bundled = proposals.bundled_with(offer)
+    if bundled:
+        evidence["together"] = ", ".join(bundled)
+        hint = (
+            f"The peer wants {' and '.join(bundled)} together in every proposal; this side carries ESP or AH alone. "
+            "Turn compression (IPComp) off on the gateway, and choose one of ESP and AH there."
+        )
+    elif sa.nat.encapsulate and any(proposal.protocol == "ah" for proposal in sa.peer.config.phase2.proposals):
+        hint += f" {_NO_AH}"
     return LocalConfigFault(
         "ike.phase2.no_proposal",
         hint=hint,

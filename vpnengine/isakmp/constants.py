@@ -65,6 +65,16 @@ class CertEncoding(IntEnum):
     CRL = 7
 
 
+class Ah(IntEnum):
+    """AH transform identifiers (RFC 2407 section 4.4.3, RFC 4868 section 4)."""
+
+    MD5 = 2
+    SHA = 3
+    SHA2_256 = 5
+    SHA2_384 = 6
+    SHA2_512 = 7
+
+
 class Protocol(IntEnum):
     """Protocol identifiers (RFC 2407 section 4.4.1)."""
 

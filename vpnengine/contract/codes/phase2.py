@@ -127,6 +127,18 @@ ENTRIES = (
         Side.LOCAL,
     ),
     Entry(
+        "ike.phase2.ah",
+        Severity.ERROR,
+        2,
+        "phase2 negotiation failed: AH cannot pass a NAT.",
+        "AH cannot pass an address translator",
+        "Only AH is configured for this peer, and there is a NAT on the path or ESP has to go in UDP. AH protects the "
+        "addresses, which a NAT changes.",
+        "Under Phase 2, choose ESP.",
+        "Offer ESP for phase 2.",
+        Side.LOCAL,
+    ),
+    Entry(
         "ike.phase2.selectors",
         Severity.ERROR,
         2,
