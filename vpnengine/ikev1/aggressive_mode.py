@@ -123,6 +123,7 @@ def _reject(core: Core, sa: IsakmpSa, error: Fault) -> NoReturn:
 
 def aggressive_3(core: Core, sa: IsakmpSa, header: Header, payloads: Payloads) -> None:
     """As responder: the initiator proves itself, and phase 1 is up."""
+    phase1.proven_real(core, sa)
     if sa.rejections >= MAX_REJECTIONS:
         raise Unproven(0, "proof", "several were not acceptable already")
     try:

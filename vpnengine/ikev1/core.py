@@ -13,7 +13,7 @@ from vpnengine.contract.events import Difference, EventBody, Severity, Side
 from vpnengine.contract.status import LastFailure
 from vpnengine.esp.sa import Address, Selector
 from vpnengine.ikev1 import fragmentation
-from vpnengine.ikev1.admission import Admission
+from vpnengine.ikev1.admission import Admission, Bucket
 from vpnengine.ikev1.faults import Fault
 from vpnengine.ikev1.fragmentation import Reassembly
 from vpnengine.ikev1.interface import Effect, Transmit
@@ -24,6 +24,7 @@ from vpnengine.ikev1.states import Role
 from vpnengine.ikev1.timers import TimerQueue
 
 TRACE_LENGTH = 2_000
+NEWCOMERS_A_SECOND, NEWCOMERS_AT_ONCE = 10.0, 100.0  # first messages that get events of their own
 QUIET_S = 60.0
 MAX_QUIET = 4_096
 
@@ -67,6 +68,7 @@ class Core:
         self.roster = Roster()
         self.decoys: dict[str, Peer] = {}
         self.admission = Admission()
+        self.newcomers = Bucket(NEWCOMERS_A_SECOND, NEWCOMERS_AT_ONCE, NEWCOMERS_AT_ONCE, 0.0)
         self.responding: dict[tuple[str, bytes], IsakmpSa] = {}
         self.sas: dict[bytes, IsakmpSa] = {}
         self.pairs: dict[int, tuple[Peer, Pair]] = {}
@@ -191,6 +193,9 @@ class Core:
             evidence=evidence or {},
             difference=difference,
         )
+        if sa is not None and sa.muted and event.severity in (Severity.INFO, Severity.DEBUG):
+            self.counters["events withheld"] += 1
+            return event
         self.events.append(event)
         if peer and event.severity in (Severity.ERROR, Severity.WARNING) and not entry.advisory:
             self._remember(peer, event)

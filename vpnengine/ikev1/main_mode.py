@@ -44,6 +44,7 @@ def main_2(core: Core, sa: IsakmpSa, header: Header, payloads: Payloads) -> None
 
 def main_3(core: Core, sa: IsakmpSa, header: Header, payloads: Payloads) -> None:
     """As responder: KE, Ni and NAT-D have come, so the address is real. Answer likewise and derive the keys."""
+    phase1.proven_real(core, sa)
     phase1.take_key_exchange(sa, payloads)
     vendors.note(core, sa, payloads)
     phase1.require_natt(core, sa)

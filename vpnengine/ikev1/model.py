@@ -144,6 +144,7 @@ class IsakmpSa:
     dpd_since: float | None = None
     dpd_received: int = -1
     suspect_psk: bool = False
+    muted: bool = False  # begun by a first message of a flood: told of when the address has proven real
     refusal: str = ""
     replaced: bool = False
     begun_at: str = ""

@@ -61,8 +61,10 @@ def begin_responding(core: Core, sa: IsakmpSa, datagram: bytes, payloads: Payloa
     if choice is None:
         _refuse(core, sa, offer)
         return None
-    core.emit("ike.phase1.respond", sa=sa, local=sa.local, remote=sa.remote)
-    core.emit("ike.phase1.begin", sa=sa, mode=MODES[sa.exchange])
+    sa.muted = not core.newcomers.take(core.now)
+    if sa.muted and not core.quiet("ike.flood", ""):
+        core.emit("ike.flood", at=sa.remote, evidence={"one of the addresses": sa.remote.host})
+    _greet(core, sa)
     sa.received, sa.sa_body = datagram, payloads.body_of(SecurityAssociation)
     agree(sa, choice)
     vendors.note(core, sa, payloads)
@@ -71,6 +73,18 @@ def begin_responding(core: Core, sa: IsakmpSa, datagram: bytes, payloads: Payloa
     due = core.now + lifecycle.HALF_OPEN_S
     core.timers.set(("half-open", sa.cookies), due, "half-open phase 1", lambda: lifecycle.half_open_over(core, sa))
     return choice
+
+
+def _greet(core: Core, sa: IsakmpSa) -> None:
+    core.emit("ike.phase1.respond", sa=sa, local=sa.local, remote=sa.remote)
+    core.emit("ike.phase1.begin", sa=sa, mode=MODES[sa.exchange])
+
+
+def proven_real(core: Core, sa: IsakmpSa) -> None:
+    """The address has answered: what was withheld in a flood is said now."""
+    if sa.muted:
+        sa.muted = False
+        _greet(core, sa)
 
 
 def _choice(peer: Peer, offer: SecurityAssociation) -> proposals.Phase1Choice | None:
@@ -86,7 +100,7 @@ def _refuse(core: Core, sa: IsakmpSa, offer: SecurityAssociation) -> None:
     """No state is kept. A peer that repeats itself is answered, but logged once a minute."""
     fault = _no_proposal(sa.peer, offer)
     core.counters["phase 1 failed"] += 1
-    if not core.quiet(fault.code, sa.initiator_cookie.hex()):
+    if not core.quiet(fault.code, sa.initiator_cookie.hex()) and core.newcomers.take(core.now):
         core.emit("ike.phase1.respond", sa=sa, local=sa.local, remote=sa.remote)
         core.emit_fault(fault, sa=sa)
     informational.send_clear_notify(core, sa, c.Notify.NO_PROPOSAL_CHOSEN)

@@ -390,4 +390,17 @@ ENTRIES = (
         "Begin from the gateway.",
         Side.LOCAL,
     ),
+    Entry(
+        "ike.flood",
+        Severity.WARNING,
+        1,
+        "many first messages arrive at once; they are answered, but not told of one by one.",
+        "A flood of first messages",
+        "More negotiations begin than peers can mean. The addresses are probably forged: somebody wants to exhaust "
+        "this gateway. Each costs only little until its address has answered.",
+        "If real peers suffer, let the provider filter UDP 500 by source, and give peers fixed addresses here instead "
+        "of “any”.",
+        "Nothing.",
+        Side.PATH,
+    ),
 )
