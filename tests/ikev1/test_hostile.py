@@ -34,7 +34,7 @@ def inject(network: Network, data: bytes, source: str = LEFT, port: int = 500) -
 @settings(max_examples=300, deadline=None)
 @given(st.binary(max_size=400))
 def test_parsers_are_total(data: bytes) -> None:
-    for first in (*range(1, 22), 130, 255):
+    for first in (*range(1, 22), 130, 131, 132, 255):
         try:
             parse_payloads(first, data)
         except DecodeError as error:

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from tests.ikev1.pair import LEFT, Network, document, mirrored, peer_row
+from tests.ikev1.pair import LEFT, RIGHT, Address, Network, document, mirrored, peer_row
 from tests.ikev1.test_negotiation import up
-from vpnengine.ikev1 import natt
-from vpnengine.ikev1.interface import InitiatePeer
-from vpnengine.isakmp.constants import Encapsulation, PayloadType
+from vpnengine.ikev1 import informational, natt
+from vpnengine.ikev1.interface import InitiatePeer, PeerMoved
+from vpnengine.isakmp.constants import Encapsulation, Exchange, Flag, Notify, PayloadType
 from vpnengine.isakmp.errors import DecodeError
 from vpnengine.isakmp.message import Header, parse_payloads
 from vpnengine.isakmp.payloads import NatD, NatOa, VendorId
@@ -82,6 +82,49 @@ def test_a_data_path_without_raw_esp_names_a_peer_without_natt() -> None:
     network.command(network.left, InitiatePeer("right"))
     network.run(5)
     assert "ike.natt.unsupported" in network.left.codes()
+
+
+def translated() -> Network:
+    """Two tunnels of a peer that stands behind a NAT, as far as the right end sees."""
+    row = peer_row(nat_traversal="force", remote_subnets=["10.2.0.0/24", "10.2.1.0/24"])
+    network = Network(document(row), document(mirrored(row)))
+    up(network, 2)
+    return network
+
+
+def remotes(network: Network) -> set[str]:
+    core = network.right.endpoint._core
+    peer = core.peers["left"]
+    found = {str(pair.params.remote) for pair in peer.pairs}
+    sa = peer.current()
+    return found | ({str(sa.remote)} if sa else set())
+
+
+def test_a_new_mapping_is_followed_by_everything_that_used_the_old_one() -> None:
+    network = translated()
+    network.command(network.right, PeerMoved(network.right.outbound[0], Address(LEFT, 31_000)))
+    assert remotes(network) == {f"{LEFT}[31000]"}
+    assert network.right.codes().count("ike.natt.moved") == 1
+
+
+@pytest.mark.parametrize("exchange", [Exchange.INFORMATIONAL, Exchange.QUICK])
+def test_only_an_authentic_message_moves_the_peer(exchange: Exchange) -> None:
+    network = translated()
+    sa = network.left.endpoint._core.peers["right"].current()
+    assert sa is not None
+    before = remotes(network)
+    elsewhere = Address("203.0.113.5", 31_000)
+    forged = Header(sa.initiator_cookie, sa.responder_cookie, 8, 0x10, exchange, Flag.ENCRYPTION, 99).build(bytes(64))
+    old = [t.payload for s, t in network.sent if s == LEFT]
+    for datagram in (forged, *old):
+        network.right.endpoint.receive(datagram, Address(RIGHT, 4500), elsewhere, network.now)
+    assert remotes(network) == before
+    # And one that is authentic does.
+    core = network.left.endpoint._core
+    informational.send_notify(core, sa, 1, sa.cookies, Notify.R_U_THERE, bytes(3) + b"\1")
+    datagram = network.left.endpoint.transmits()[-1].payload
+    network.right.endpoint.receive(datagram, Address(RIGHT, 4500), elsewhere, network.now)
+    assert remotes(network) == {"203.0.113.5[31000]"}
 
 
 def test_modes_of_all_kinds() -> None:

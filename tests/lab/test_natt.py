@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 
 import pytest
@@ -61,6 +62,37 @@ def test_a_rebound_mapping_of_the_peer_is_followed(rig: Callable[..., Rig]) -> N
     event = engine.wait_event("ike.natt.moved")
     assert event["remote"].startswith("192.0.2.2[30") or "192.0.2.2[30" in event["text"]
     assert topology.lan.ping(FAR_HOST, count=3).lost == 0
+
+
+def test_two_sites_behind_one_translator_and_our_engine_outside(rig: Callable[..., Rig]) -> None:
+    """Both come from one address: the identity tells them apart."""
+    far = {"local_subnets": ["10.72.1.0/24"], "remote": "192.0.2.1", "start": "responder"}
+    topology, _ = rig("shared-nat", local_subnets=["10.71.1.0/24"], remote_subnets=["10.72.1.0/24"])
+    topology.strongswan.stop()
+    config = topology.engine_config(local_subnets=["10.71.2.0/24"], remote_subnets=["10.72.1.0/24"])
+    second = EngineProcess(topology.nodes["second"], topology.directory / "second", config)
+    config = topology.engine_config("gateway", **far)
+    row = config["peers"][0]
+    config["peers"] = [
+        row
+        | {"id": f"site{n}", "name": f"Site {n}", "remote_subnets": [f"10.71.{n}.0/24"]}
+        | {"remote_identity": {"type": "ipv4", "value": f"10.70.0.{n + 1}"}}
+        for n in (1, 2)
+    ]
+    outside = EngineProcess(topology.gateway, topology.directory / "outside", config)
+    try:
+        outside.start()
+        second.start()
+        assert topology.lan.ping(FAR_HOST, count=3).lost == 0
+        assert topology.nodes["second"].ping(FAR_HOST, source=SITE_LAN[1], count=3).lost == 0
+        assert topology.host.ping(LAN_HOST, count=2).lost == 0
+        assert topology.host.ping(SITE_LAN[1], count=2).lost == 0
+        peers = json.loads(outside.ctl("status").stdout)["peers"]
+        assert len({peer["phase1"]["remote"] for peer in peers}) == 2
+        assert all(peer["phase1"]["nat"] == "remote" for peer in peers)
+    finally:
+        second.stop()
+        outside.stop()
 
 
 def test_two_sites_behind_one_translator(rig: Callable[..., Rig]) -> None:

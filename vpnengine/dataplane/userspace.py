@@ -294,6 +294,7 @@ class UserspaceDataPlane(DataPlane):
         if sa is None:
             self._drops["unknown SPI"] += 1
             return
+        newest = sa.inbound.window.top
         try:
             packet = sa.inbound.open(data)
         except EspError as error:
@@ -304,7 +305,9 @@ class UserspaceDataPlane(DataPlane):
                 sa.failed += 1
             return
         sa.last_in = time.monotonic()
-        if remote != sa.pair.remote and self._upcalls is not None:
+        # A packet that was overtaken tells of a path that is perhaps no more.
+        overtaken = sa.inbound.window.top == newest
+        if remote != sa.pair.remote and not overtaken and self._upcalls is not None:
             self._upcalls.moved(sa.pair.spi_in, remote)
         if packet is not None:
             self._deliver(sa, packet)

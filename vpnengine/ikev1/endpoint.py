@@ -28,7 +28,7 @@ from vpnengine.ikev1.interface import (
     UnknownPeer,
     Unresolved,
 )
-from vpnengine.ikev1.model import Peer
+from vpnengine.ikev1.model import Pair, Peer
 from vpnengine.ikev1.states import Role
 
 
@@ -196,12 +196,19 @@ class IkeEndpoint:
             pairs.rekey(core, peer, pair)
         elif isinstance(command, HardExpired):
             pairs.exhausted(core, peer, pair)
-        elif isinstance(command, PeerMoved):
-            pairs.move(core, pair, command.remote)
-            sa = peer.current()
-            if sa is not None and sa.nat.encapsulate and sa.remote != command.remote:
-                core.emit("ike.natt.moved", sa=sa, old=sa.remote, new=command.remote)
-                sa.remote = command.remote
+        elif isinstance(command, PeerMoved) and pair.params.udp:
+            self._moved(peer, pair, command.remote)
+
+    def _moved(self, peer: Peer, pair: Pair, remote: Address) -> None:
+        """All that used the same mapping of a NAT goes to the new one."""
+        core, old = self._core, pair.params.remote
+        for other in peer.pairs:
+            if other.params.remote == old:
+                pairs.move(core, other, remote)
+        sa = peer.current()
+        if sa is not None and sa.nat.encapsulate and sa.remote != remote:
+            core.emit("ike.natt.moved", sa=sa, old=sa.remote, new=remote)
+            sa.remote = remote
 
     def _traffic(self, last_in: dict[int, float]) -> None:
         for spi, at in last_in.items():
