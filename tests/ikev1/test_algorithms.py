@@ -212,3 +212,14 @@ def test_differences_are_data(
     assert type(events[0]).model_validate_json(events[0].model_dump_json()) == events[0]
     for ours_cell, theirs_cell in differing.values():
         assert f"here {ours_cell or 'none'}, peer {theirs_cell or 'none'}" in (events[0].hint or "")
+
+
+def test_a_refusal_names_what_was_offered_and_not_what_would_be_accepted() -> None:
+    network = joined(peer_row(phase2={"pfs_group": "modp2048", "pfs_also": ["ecp384"]}), phase2={"pfs_group": "ecp256"})
+    network.command(network.left, InitiatePeer("right"))
+    network.run(30)
+    offered = network.left.last("ike.phase2.refused").evidence["offered"]
+    assert "modp2048" in offered and "ecp384" not in offered
+    network.command(network.right, InitiatePeer("left"))
+    network.run(30)
+    assert "ecp384" in network.left.last("ike.phase2.no_proposal").evidence["accepted"]

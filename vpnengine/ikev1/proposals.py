@@ -316,8 +316,13 @@ def bundled_with(offer: SecurityAssociation) -> list[str]:
 
 
 def accepted_phase2(policy: Phase2Policy, mode: c.Encapsulation) -> list[Cells]:
-    """Everything that we accept for ESP."""
+    """Everything that we accept for ESP when the peer begins."""
     return [mine.cells for mine in _esp_offers(policy, policy.pfs_accepted, [mode])]
+
+
+def own_phase2(policy: Phase2Policy, mode: c.Encapsulation) -> list[Cells]:
+    """Everything that we offer for ESP when we begin: one PFS group alone."""
+    return [mine.cells for mine in _esp_offers(policy, [policy.pfs_group], [mode])]
 
 
 def with_spi(choice: Phase2Choice, spi: int) -> SecurityAssociation:

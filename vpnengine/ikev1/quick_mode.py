@@ -308,7 +308,7 @@ def refused(core: Core, sa: IsakmpSa, notification: Notification) -> None:
 def _refusal_hint(
     config: PeerConfig, selector: Selector, number: int, mode: c.Encapsulation
 ) -> tuple[str, dict[str, str]]:
-    offered = ", ".join(map(str, proposals.accepted_phase2(config.phase2, mode)))
+    offered = ", ".join(map(str, proposals.own_phase2(config.phase2, mode)))
     evidence = {"offered": offered, "local subnet": selector.local_text, "remote subnet": selector.remote_text}
     if number == c.Notify.INVALID_ID_INFORMATION:
         hint = (
@@ -352,8 +352,8 @@ def _no_proposal(sa: IsakmpSa, offer: SecurityAssociation) -> LocalConfigFault:
 
 
 def _bad_choice(sa: IsakmpSa, answer: SecurityAssociation) -> PeerFault:
-    accepted = proposals.accepted_phase2(sa.peer.config.phase2, mode_of(sa))
-    difference = proposals.compare(accepted, proposals.offered_phase2(answer))
+    offered = proposals.own_phase2(sa.peer.config.phase2, mode_of(sa))
+    difference = proposals.compare(offered, proposals.offered_phase2(answer))
     evidence = {"chosen": ", ".join(difference.theirs)}
     return PeerFault(
         "ike.phase2.bad_choice", evidence=evidence, difference=difference, notify=c.Notify.NO_PROPOSAL_CHOSEN

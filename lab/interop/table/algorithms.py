@@ -13,11 +13,19 @@ PHASE1 = (
     "aes256-sha512-modp4096",
     "aes128-sha256-ecp256",
     "aes256-sha384-ecp384",
+    "aes256-sha512-ecp384",
     "aes256-sha512-ecp521",
     "aes128-sha256-curve25519",
     "camellia256-sha256-modp2048",
 )
-LEGACY_PHASE1 = ("3des-md5-modp1024", "3des-sha1-modp1536", "aes128-md5-modp1024")
+# Keys longer than the PRF's output are stretched: 3DES, and AES-256 with MD5 or SHA-1.
+LEGACY_PHASE1 = (
+    "3des-md5-modp1024",
+    "3des-sha1-modp1536",
+    "aes128-md5-modp1024",
+    "aes256-md5-modp1024",
+    "aes256-sha1-modp1536",
+)
 # What strongSwan has and this engine does not: no other gateway asks for it.
 OTHER_PHASE1 = ("aes256-sha256-modp2048s256",)
 ESP = (
