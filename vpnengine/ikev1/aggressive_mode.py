@@ -26,6 +26,8 @@ MAX_REJECTIONS = 3
 def initiate(core: Core, peer: Peer, local_host: str, remote_host: str) -> IsakmpSa:
     """Send message 1: HDR, SA, KE, Ni, IDii. The group of its KE cannot be negotiated any more."""
     sa, offer = phase1.begin(core, peer, c.Exchange.AGGRESSIVE, Phase1.AM1_SENT, local_host, remote_host)
+    # What we call ourselves and ask for depends on the method, which the peer has not chosen yet.
+    sa.method = authentication.acceptable(peer, Role.INITIATOR)[0]
     _warn(core, sa)
     phase1.make_key_exchange(core, sa, peer.config.phase1.proposals[0].group)
     chain: list[Payload] = [offer, *phase1.own_key_exchange(sa), authentication.identify(sa)]
@@ -68,7 +70,8 @@ def respond(core: Core, peer: Peer, datagram: Datagram, payloads: Payloads) -> N
 
 
 def _warn(core: Core, sa: IsakmpSa) -> None:
-    if not core.quiet("ike.aggressive.used", f"{sa.peer.id} {sa.role}"):
+    """Signatures reveal nothing that can be cracked; a hash of the pre-shared secret does."""
+    if sa.method not in c.SIGNATURE_METHODS and not core.quiet("ike.aggressive.used", f"{sa.peer.id} {sa.role}"):
         core.emit("ike.aggressive.used", sa=sa)
 
 

@@ -111,6 +111,8 @@ def suspect_psk(core: Core, sa: IsakmpSa, status: int, seen: str) -> None:
     Where signatures prove who is who, no secret is in the keys: the message is just malformed.
     """
     sa.suspect_psk = True
+    if sa.peer.decoy:
+        return  # its identity is not configured, and that has been said
     side_number = 0 if sa.role is Role.INITIATOR else 1
     if sa.method in c.SIGNATURE_METHODS:
         core.emit("ike.phase1.malformed", sa=sa, evidence={"seen": seen}, side_number=side_number, status=status)
@@ -209,4 +211,6 @@ def _refused(core: Core, sa: IsakmpSa, name: str) -> None:
         f"{sa.local.host} (perhaps one that is set to IKEv2). Change encryption, hash or Diffie-Hellman group under "
         "Phase 1 to what the peer has."
     )
+    if sa.exchange == c.Exchange.AGGRESSIVE:
+        hint += " If they are equal, the peer may not allow aggressive mode: set Phase 1 mode to main here."
     core.emit("ike.phase1.refused", sa=sa, hint=hint, evidence={"offered": offered, "answer": name}, notify=name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hmac
 
 from vpnengine.ikev1.core import Core
-from vpnengine.ikev1.faults import PeerFault
+from vpnengine.ikev1.faults import MismatchFault
 from vpnengine.ikev1.identities import build_identity
 from vpnengine.ikev1.model import IsakmpSa
 from vpnengine.isakmp import constants as c
@@ -53,7 +53,7 @@ class HashProof(Proof):
     def verify(self, core: Core, sa: IsakmpSa, payloads: Payloads, identity: Identification, digest: bytes) -> None:
         """Compare in constant time.
 
-        :raises PeerFault: if the hashes differ.
+        :raises MismatchFault: if the hashes differ.
         """
         if not hmac.compare_digest(payloads.only(Hash, "HASH").data, digest):
-            raise PeerFault("ike.phase1.hash_mismatch", notify=c.Notify.INVALID_HASH_INFORMATION)
+            raise MismatchFault("ike.phase1.hash_mismatch", notify=c.Notify.INVALID_HASH_INFORMATION)

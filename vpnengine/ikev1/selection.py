@@ -11,13 +11,14 @@ from collections.abc import Callable, Iterator
 from vpnengine.crypto.secret import Secret
 from vpnengine.esp.sa import Address
 from vpnengine.ikev1.core import Core
-from vpnengine.ikev1.identities import same_identity
+from vpnengine.ikev1.identities import describe_identity, same_identity
 from vpnengine.ikev1.model import IsakmpSa, Peer, make_peer
 from vpnengine.isakmp.constants import Exchange
 from vpnengine.isakmp.payloads import Identification
 
 _NAMES = {Exchange.MAIN: "main", Exchange.AGGRESSIVE: "aggressive"}
 DECOY_SECRET_LENGTH = 32
+MAX_SHOWN = 120  # of an identity that nobody has proven
 
 
 def rows(core: Core, exchange: int, local: Address, remote: Address) -> list[list[Peer]]:
@@ -67,7 +68,14 @@ def for_aggressive(core: Core, local: Address, remote: Address, identity: Identi
     if found is not None or not tiers:
         return found
     if not core.quiet("ike.identity.unknown", remote.host):
-        core.emit("ike.identity.unknown", at=remote, remote=remote)
+        got = describe_identity(identity)[:MAX_SHOWN]
+        known = [str(e) for p in _each(tiers) if (e := p.config.remote_identity) is not None]
+        hint = (
+            f"The gateway calls itself “{got}”. If it is yours, enter that in the field Remote identity of its peer, "
+            "or change the gateway's local identity to the one that is configured here."
+        )
+        evidence = {"received": got, "configured": ", ".join(known[:8])}
+        core.emit("ike.identity.unknown", at=remote, remote=remote, hint=hint, evidence=evidence)
     return _decoy(core, tiers[0][0])
 
 
