@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lab.net import Namespace, link
+from lab.wire import LEFT, RIGHT, without_offload
 
 SITE_OUTER, GATEWAY_OUTER = "192.0.2.1", "192.0.2.2"
 SITE_OUTER6, GATEWAY_OUTER6 = "2001:db8::1", "2001:db8::2"
@@ -31,6 +32,7 @@ class Outside:
 OUTSIDES = {
     "direct": Outside((), SITE_OUTER, GATEWAY_OUTER, GATEWAY_OUTER, SITE_OUTER),
     "direct6": Outside((), SITE_OUTER6, GATEWAY_OUTER6, GATEWAY_OUTER6, SITE_OUTER6),
+    "wire": Outside(("wire",), SITE_OUTER, GATEWAY_OUTER, GATEWAY_OUTER, SITE_OUTER),
     "nat": Outside(("router",), NAT_INNER, GATEWAY_OUTER, GATEWAY_OUTER, SITE_OUTER),
     "double-nat": Outside(("router", "far-router"), NAT_INNER, FAR_INNER, GATEWAY_OUTER, SITE_OUTER),
     "shared-nat": Outside(("second", "router"), NAT_INNER, GATEWAY_OUTER, GATEWAY_OUTER, SITE_OUTER),
@@ -41,7 +43,13 @@ def wire(kind: str, nodes: dict[str, Namespace]) -> None:
     """Make the links, addresses, routes and translators of ``kind``."""
     site, gateway = nodes["site"], nodes["gateway"]
     if "router" not in nodes:
-        link(site, gateway, ("wan", "wan"))
+        if "wire" in nodes:
+            link(site, nodes["wire"], ("wan", LEFT))
+            link(nodes["wire"], gateway, (RIGHT, "wan"))
+            for node in (site, gateway):
+                without_offload(node, "wan")
+        else:
+            link(site, gateway, ("wan", "wan"))
         site.address("wan", f"{SITE_OUTER}/24", f"{SITE_OUTER6}/64")
         gateway.address("wan", f"{GATEWAY_OUTER}/24", f"{GATEWAY_OUTER6}/64")
         return

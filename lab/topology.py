@@ -6,6 +6,8 @@
     nat:      lan ---- site ---- router ==== gateway ---- host
                        10.70.0.2     192.0.2.1 (masquerade)
 
+    wire:     as direct, over a wire that can be made bad (``lab.wire``)
+
     direct6:  as direct, with 2001:db8::1 and 2001:db8::2 outside and the IPv6 subnets inside
 
     double-nat: lan ---- site ---- router ==== far-router ---- gateway ---- host
@@ -31,6 +33,7 @@ from typing import Any
 from lab.net import RUN, LabError, Namespace, destroy, existing, link, settle
 from lab.outside import GATEWAY_OUTER, NAT_INNER, OUTSIDES, SITE_OUTER, wire
 from lab.strongswan import Connection, StrongSwan
+from lab.wire import Wire
 
 __all__ = ["GATEWAY_OUTER", "NAT_INNER", "SITE_OUTER", "Topology", "running", "state_directory"]
 
@@ -42,7 +45,7 @@ SITE_SUBNETS6, GATEWAY_SUBNETS6 = ("fd71:1::/64",), ("fd72:1::/64",)
 LAN_HOST6, FAR_HOST6 = "fd71:1::10", "fd72:1::10"
 SITE_LAN6, GATEWAY_LAN6 = "fd71:1::1", "fd72:1::1"
 SECRET = "a-lab-secret-of-enough-length"  # noqa: S105 - for the lab alone
-NAMES = ("direct", "direct6", "nat", "double-nat", "shared-nat", "two-sites", "demo")
+NAMES = ("direct", "direct6", "wire", "nat", "double-nat", "shared-nat", "two-sites", "demo")
 
 
 @dataclass
@@ -64,6 +67,7 @@ class Topology:
         roles = ["lan", "site", "gateway", "host", *self.outside.roles]
         self.nodes = {role: Namespace(self.name, role) for role in roles}
         self.directory = RUN / self.name
+        self.wire = Wire(self.nodes["wire"], self.directory) if "wire" in self.nodes else None
 
     @property
     def site(self) -> Namespace:
@@ -100,6 +104,8 @@ class Topology:
         wire(self.kind, self.nodes)
         self._wire_inside()
         settle(list(self.nodes.values()))
+        if self.wire is not None:
+            self.wire.start()
         if self.kind != "two-sites":
             self.strongswan = StrongSwan(self.gateway, self.directory / "gateway", self.connection())
             self.strongswan.options = self.charon
@@ -155,6 +161,8 @@ class Topology:
 
     def down(self) -> None:
         """Remove everything."""
+        if self.wire is not None:
+            self.wire.stop()
         if self.strongswan is not None:
             self.strongswan.stop()
         destroy(self.name)

@@ -48,7 +48,7 @@ def _flood(run: Run, act: Callable[[], None], done: Callable[[], bool], seconds:
         raise Failed(f"the SA was not replaced; {run.story()}")
     lost = parse_ping(output).lost
     require(lost == 0, f"{lost} packets were lost while the SA was replaced")
-    checks.complaints(run.events())
+    checks.complaints(run.events(), tuple(run.scenario.options.get("expected", ())))
 
 
 def rekey_phase2(run: Run) -> None:

@@ -42,12 +42,23 @@ class Finding:
 
 
 @dataclass(frozen=True)
+class Credentials:
+    """What both ends prove themselves with: changes of our peer, the peer's ``local`` and ``remote``, its secrets."""
+
+    ours: Settings
+    local: Settings
+    remote: Settings
+    secrets: tuple[Settings, ...]
+
+
+@dataclass(frozen=True)
 class Scenario:
     """One way to configure a tunnel.
 
     ``kin`` is the scenario of strongSwan's public test suite that it resembles. ``ours`` changes our
     peer, ``theirs`` the peer's connection and ``child`` each of its children, the latter two in the words
-    of swanctl.conf. ``secrets`` and ``pools`` are the peer's, ``subnets`` how many subnets each end has.
+    of swanctl.conf. ``secrets`` and ``pools`` are the peer's; ``credentials`` makes them, with what both
+    ends need, when the row is run. ``subnets`` is how many subnets each end has.
     ``found`` is what our log must say, by role, if the tunnel is broken. ``awaits`` names what keeps the
     row from being run; it is then skipped with that reason.
     """
@@ -62,6 +73,7 @@ class Scenario:
     child: Settings = field(default_factory=dict)
     secrets: tuple[Settings, ...] | None = None
     pools: tuple[Settings, ...] = ()
+    credentials: Callable[[], Credentials] | None = None
     options: Settings = field(default_factory=dict)
     subnets: int = 1
     found: Mapping[Role, Finding] = field(default_factory=dict)

@@ -6,6 +6,7 @@ import contextlib
 import os
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from types import TracebackType
 from typing import Any
 
@@ -15,6 +16,7 @@ from lab.interop.gateway import IMPATIENT, Gateway
 from lab.interop.model import Failed, Scenario, Settings
 from lab.net import LabError
 from lab.topology import SECRET, Topology
+from lab.wire import Weather
 
 RETRANSMIT = {"first_s": 0.4, "factor": 1.3, "tries": 4}
 SECRETS: tuple[Settings, ...] = ({"type": "IKE", "id": "site", "data": SECRET},)
@@ -104,12 +106,14 @@ class Rig:
         """Configure both ends."""
         self._pools = scenario.pools
         self.topology.subnets = scenario.subnets
+        scenario = with_credentials(scenario)
         secrets = SECRETS if scenario.secrets is None else scenario.secrets
         self.gateway.configure(self.connection(scenario), secrets, scenario.pools)
         self.apply(scenario, start)
 
     def apply(self, scenario: Scenario, start: str, **changes: Any) -> None:
         """Configure our end."""
+        scenario = with_credentials(scenario)
         document = self.topology.engine_config(start=start, retransmit=RETRANSMIT)
         peer = document["peers"][0] | dict(scenario.ours) | changes
         # None takes away what the topology has put in.
@@ -153,11 +157,12 @@ class Rig:
 
     # The path
 
-    def impair(self, netem: str) -> None:
+    def impair(self, weather: Weather) -> None:
         """Make the path bad, in both directions."""
         self._impaired = True
-        for node in (self.topology.site, self.topology.gateway):
-            node.run("tc", "qdisc", "replace", "dev", "wan", "root", "netem", *netem.split())
+        if self.topology.wire is None:
+            raise LabError(f"the path of {self.kind} cannot be made bad")
+        self.topology.wire.set(weather)
 
     def block(self, *rules: str, hook: str = "input") -> None:
         """Drop packets at the gateway by rules of nftables."""
@@ -173,14 +178,26 @@ class Rig:
         if not self._impaired:
             return
         for node in (self.topology.site, self.topology.gateway):
-            node.run("tc", "qdisc", "delete", "dev", "wan", "root", check=False)
             node.run("ip", "link", "set", "wan", "up", check=False)
+        if self.topology.wire is not None:
+            self.topology.wire.set(Weather())
         self.topology.gateway.run("nft", "delete table inet broken", check=False)
         self._impaired = False
 
     def mark_impaired(self) -> None:
         """A script has changed the path by itself."""
         self._impaired = True
+
+
+def with_credentials(scenario: Scenario) -> Scenario:
+    """The scenario with its credentials filled in; what the row itself says counts more."""
+    if scenario.credentials is None:
+        return scenario
+    made = scenario.credentials()
+    theirs = {"local": made.local, "remote": made.remote} | dict(scenario.theirs)
+    secrets = made.secrets if scenario.secrets is None else scenario.secrets
+    ours = {**made.ours, **scenario.ours}
+    return replace(scenario, ours=ours, theirs=theirs, secrets=secrets, credentials=None)
 
 
 def require(condition: bool, text: str) -> None:

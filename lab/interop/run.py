@@ -23,13 +23,15 @@ class Run:
         self.role = role
         self.cursor = 0
         self.peer = "Gateway"
+        self._log_start = 0
 
     def prepare(self) -> None:
         """Empty both ends, configure them, and remember where the journal stands."""
         settings = str(self.scenario.options.get("charon", IMPATIENT))
         self.rig.reset(settings, self.scenario.fresh)
         self.cursor = int(self.rig.control.request("stats")["events"])
-        for part, act in (("netem", self.rig.impair), ("block", self._block), ("block-out", self._block_out)):
+        self._log_start = self.rig.gateway.log_path.stat().st_size
+        for part, act in (("weather", self.rig.impair), ("block", self._block), ("block-out", self._block_out)):
             if part in self.scenario.options:
                 act(self.scenario.options[part])
         self.rig.load(self.scenario, "traffic" if self.role is Role.INITIATOR else "responder")
@@ -107,8 +109,13 @@ class Run:
         told = [f"{e['code']} ({e['text']})" for e in self.events() if e["severity"] != "debug"]
         return f"our events: {'; '.join(told[-4:]) or 'none'} | charon: {' / '.join(self._charon_lines())}"
 
+    def peer_log(self) -> str:
+        """What charon has logged since the row began; all of it, if charon was restarted."""
+        data = self.rig.gateway.log_path.read_bytes()
+        return data[self._log_start if len(data) >= self._log_start else 0 :].decode(errors="replace")
+
     def _charon_lines(self) -> list[str]:
-        lines = self.rig.gateway.log_tail(40).splitlines()
+        lines = self.peer_log().splitlines()
         return [line.partition("]")[2].strip()[:120] for line in lines if _says_something(line)][-3:]
 
     def wait_up(self, count: int, seconds: float = UP_S) -> None:

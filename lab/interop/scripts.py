@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 
 from lab.interop import checks
-from lab.interop.model import Failed, Finding
+from lab.interop.model import Failed, Finding, Role
 from lab.interop.rig import eventually, require
 from lab.interop.run import Run
-from lab.topology import SECRET
+from lab.net import Namespace
+from lab.topology import FAR_HOST, SECRET
 
 
 def tunnel(run: Run) -> None:
@@ -16,11 +17,12 @@ def tunnel(run: Run) -> None:
     count = run.scenario.options.get("pairs", run.scenario.subnets**2)
     run.begin()
     run.wait_up(count, run.scenario.options.get("seconds", 8.0))
-    checks.texts(run.events(), count)
+    expected = tuple(run.scenario.options.get("expected", ()))
+    checks.texts(run.events(), count, expected)
     agreement(run)
     run.echo()
     checks.counters(run.sas(), run.rig.gateway.children())
-    checks.complaints(run.events())
+    checks.complaints(run.events(), expected)
 
 
 def agreement(run: Run) -> None:
@@ -33,6 +35,42 @@ def agreement(run: Run) -> None:
     for name, wanted in run.scenario.options.get("see", {}).items():
         seen = status["phase1"].get(name) if name in status["phase1"] else run.sas()[0].get(name)
         require(seen == wanted, f"{name} is {seen}, {wanted} is wanted")
+
+
+def negotiated(run: Run) -> None:
+    """The peer agrees in quick mode to what it cannot carry, and then refuses to install it."""
+    run.begin()
+    agreed = run.scenario.options["agreed"]
+    if not eventually(lambda: agreed in run.peer_log(), 8):
+        raise Failed(f"the peer did not agree to {agreed}; {run.story()}")
+    if run.role is Role.INITIATOR:
+        run.wait_event("ike.phase2.established", 2)
+    checks.phase1(run.status()["phase1"], run.peer_sa())
+
+
+def protected_port(run: Run) -> None:
+    """One port of TCP goes through the tunnel, another port and other protocols do not."""
+    run.begin()
+    run.wait_up(1)
+    agreement(run)
+    topology = run.rig.topology
+    require(_connects(topology.lan, topology.host, FAR_HOST, 2222), "the port of the selector cannot be reached")
+    require(not _connects(topology.lan, topology.host, FAR_HOST, 2223), "another port can be reached")
+    require(
+        topology.lan.ping(FAR_HOST, count=1).received == 0, "an echo came back although only TCP is in the selector"
+    )
+
+
+def _connects(client: Namespace, server: Namespace, host: str, port: int) -> bool:
+    listen = f"import socket; s=socket.create_server(('', {port})); s.settimeout(8); s.accept()[0].sendall(b'hi')"
+    connect = f"import socket; print(socket.create_connection(('{host}', {port}), 2).recv(9).decode())"
+    listener = server.spawn("python3", "-c", listen)
+    try:
+        eventually(lambda: bool(server.run("ss", "-Hltn", f"sport = :{port}").stdout), 5)
+        return client.run("python3", "-c", connect, check=False).stdout.strip() == "hi"
+    finally:
+        listener.kill()
+        listener.wait()
 
 
 def broken(run: Run) -> None:

@@ -3,8 +3,22 @@
 from __future__ import annotations
 
 from lab.interop.model import Scenario
-from lab.interop.table import algorithms, breakages, life, nat, path, psk
+from lab.interop.table import aggressive, algorithms, breakages, certs, life, nat, path, psk, selectors
 
-WORKING: tuple[Scenario, ...] = (*psk.ROWS, *algorithms.ROWS, *nat.ROWS, *life.ROWS, *path.ROWS)
-BREAKAGES: tuple[Scenario, ...] = breakages.ROWS
+WORKING: tuple[Scenario, ...] = (
+    *psk.ROWS,
+    *aggressive.ROWS,
+    *certs.ROWS,
+    *algorithms.ROWS,
+    *selectors.ROWS,
+    *nat.ROWS,
+    *life.ROWS,
+    *path.ROWS,
+)
+BREAKAGES: tuple[Scenario, ...] = (
+    *breakages.ROWS,
+    *aggressive.BREAKAGES,
+    *certs.BREAKAGES,
+    *selectors.BREAKAGES,
+)
 SCENARIOS: tuple[Scenario, ...] = (*WORKING, *BREAKAGES)

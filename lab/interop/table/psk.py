@@ -68,13 +68,6 @@ ROWS = (
         theirs={"remote_addrs": ["%any"]},
     ),
     Scenario(
-        "dynamic-responder",
-        "dynamic-responder",
-        tunnel,
-        (Role.RESPONDER,),
-        awaits="not in this version: peers whose address is not known beforehand",
-    ),
-    Scenario(
         "host-to-host-subnets",
         "host2host-cert",
         tunnel,

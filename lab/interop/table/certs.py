@@ -1,0 +1,97 @@
+"""Certificates: RSA and ECDSA, chains, fragments, aggressive mode, and everything that is wrong with them."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from lab.interop import life, pki
+from lab.interop.model import BOTH, Finding, Role, Scenario
+from lab.interop.scripts import broken, tunnel
+
+_SMALL = "retransmit_tries = 3\n  retransmit_timeout = 0.7\n  retransmit_base = 1.3\n  fragment_size = 600"
+_FORCED = {"fragmentation": "force"}
+
+ROWS = (
+    Scenario("cert-rsa", "net2net-cert", tunnel, credentials=pki.usual),
+    Scenario("cert-rsa-by-subject", "rw-cert", tunnel, credentials=pki.by_subject),
+    Scenario("cert-rsa-four-pairs", "net2net-cert", tunnel, subnets=2, credentials=pki.usual),
+    Scenario("cert-rsa-chain", "multi-level-ca", tunnel, credentials=pki.chained),
+    Scenario("cert-rsa-3072", "net2net-cert", tunnel, credentials=partial(pki.usual, "rsa3072")),
+    Scenario("cert-rsa-nat", "nat-rw", tunnel, (Role.INITIATOR,), "nat", credentials=pki.usual),
+    Scenario("cert-rsa-double-nat", "double-nat", tunnel, BOTH, "double-nat", credentials=pki.usual),
+    Scenario("cert-rsa-ipv6", "ipv6/net2net-ikev1", tunnel, BOTH, "direct6", credentials=pki.usual),
+    Scenario("cert-rsa-rekey-phase1", "reauth", life.rekey_phase1, credentials=pki.usual),
+    *(
+        Scenario(f"cert-ecdsa-{kind}", "ecdsa-certs", tunnel, credentials=partial(pki.usual, kind))
+        for kind in ("p256", "p384", "p521")
+    ),
+    Scenario(
+        "cert-fragments-600",
+        "fragmentation",
+        tunnel,
+        credentials=pki.chained,
+        ours={"fragmentation": "force", "fragment_size": 600},
+        theirs=_FORCED,
+        options={"charon": _SMALL},
+    ),
+    Scenario(
+        "cert-aggressive",
+        "rw-cert-aggressive",
+        tunnel,
+        credentials=pki.usual,
+        ours={"exchange": "aggressive"},
+        theirs={"aggressive": "yes"},
+        options={"see": {"exchange": "aggressive"}},
+    ),
+    Scenario(
+        "cert-aggressive-fragments",
+        "rw-cert-aggressive",
+        tunnel,
+        credentials=pki.chained,
+        ours={"exchange": "aggressive"},
+        theirs={"aggressive": "yes"} | _FORCED,
+        options={"charon": _SMALL},
+    ),
+)
+
+
+def _broken(name: str, kin: str, credentials: object, code: str, side: str, hint: str, **more: object) -> Scenario:
+    finding = Finding(f"ike.phase1.certificate.{code}", side, hint)
+    roles = more.pop("roles", BOTH)
+    found = dict.fromkeys(roles, finding)  # type: ignore[call-overload]
+    return Scenario(f"broken-cert-{name}", kin, broken, roles, credentials=credentials, found=found, **more)  # type: ignore[arg-type]
+
+
+def _expired() -> pki.Credentials:
+    return pki.credentials(pki.certificate(pki.SUN), pki.certificate(pki.MOON, days=(-300, -2)))
+
+
+def _not_yet() -> pki.Credentials:
+    return pki.credentials(pki.certificate(pki.SUN), pki.certificate(pki.MOON, days=(2, 300)))
+
+
+def _ours_expired() -> pki.Credentials:
+    return pki.credentials(pki.certificate(pki.SUN, days=(-300, -2)), pki.certificate(pki.MOON))
+
+
+def _other_name() -> pki.Credentials:
+    wrong = {"type": "fqdn", "value": "mars.example.com"}
+    return pki.usual(remote_identity=wrong)
+
+
+def _unknown_ca() -> pki.Credentials:
+    return pki.usual(trusted_cas=[pki.authority("Somebody")])
+
+
+def _revoked() -> pki.Credentials:
+    return pki.usual(crl=pki.revocations(pki.certificate(pki.MOON, "rsa2048").serial))
+
+
+BREAKAGES = (
+    _broken("expired", "x509-expired", _expired, "expired", "peer", "expired"),
+    _broken("not-yet-valid", "x509-expired", _not_yet, "not_yet_valid", "unknown", "clock"),
+    _broken("other-name", "x509-id", _other_name, "name", "local", "Remote identity"),
+    _broken("unknown-ca", "multi-level-ca", _unknown_ca, "unknown_ca", "local", "CA"),
+    _broken("revoked", "crl-revoked", _revoked, "revoked", "peer", "Revocation list"),
+    _broken("ours-expired", "x509-expired", _ours_expired, "own", "local", "new certificate", roles=(Role.INITIATOR,)),
+)
