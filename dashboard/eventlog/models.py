@@ -18,6 +18,7 @@ class EventRow(models.Model):
     severity = models.CharField(max_length=8)
     peer_id = models.CharField(max_length=64, blank=True)
     peer = models.CharField(max_length=80, blank=True)
+    negotiation = models.CharField(max_length=32, blank=True, default="")
     text = models.TextField()
     body = models.JSONField()
 
@@ -30,6 +31,7 @@ class EventRow(models.Model):
             models.Index(fields=["organization", "code", "seq"], name="event_code"),
             models.Index(fields=["organization", "peer_id", "seq"], name="event_peer"),
             models.Index(fields=["organization", "severity", "seq"], name="event_severity"),
+            models.Index(fields=["organization", "negotiation", "seq"], name="event_negotiation"),
         ]
 
 

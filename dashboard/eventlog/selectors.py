@@ -37,6 +37,8 @@ def _filtered(organization_id: int, filters: dict[str, str]) -> QuerySet[EventRo
         rows = rows.filter(severity__in=filters["severity"].split(","))
     if filters.get("peer"):
         rows = rows.filter(peer_id=filters["peer"])
+    if filters.get("negotiation"):
+        rows = rows.filter(negotiation=filters["negotiation"])
     if filters.get("code"):
         rows = rows.filter(code__startswith=filters["code"])
     if filters.get("q"):

@@ -181,6 +181,7 @@ def _row(event: dict[str, Any], sequence: Sequence, appliance_id: int, organizat
         severity=event["severity"],
         peer_id=event["peer_id"] or "",
         peer=event["peer"] or "",
+        negotiation=event.get("negotiation") or "",
         text=event["text"],
         body={**event, "seq": sequence.last},
     )

@@ -46,8 +46,18 @@ def appliance(redis_server: None, django_user_model: Any) -> Appliance:
     return fleet.create_organization(name="O", site_name="S", administrator_id=user.pk)
 
 
-def send(appliance: Appliance, number: int, previous: int | None = None, journal: str = "j1") -> None:
-    event = Event(number=number, boot="b1", time=1.0, code="ike.notify", severity=Severity.INFO, text=f"event {number}")
+def send(
+    appliance: Appliance, number: int, previous: int | None = None, journal: str = "j1", negotiation: str | None = None
+) -> None:
+    event = Event(
+        number=number,
+        boot="b1",
+        time=1.0,
+        code="ike.notify",
+        severity=Severity.INFO,
+        text=f"event {number}",
+        negotiation=negotiation,
+    )
     previous = number - 1 if previous is None else previous
     fields = {
         "appliance": str(appliance.uuid),
@@ -138,7 +148,7 @@ def test_filters_and_pages(appliance: Appliance) -> None:
     writer = Writer()
     writer.prepare()
     for number in range(1, 701):
-        send(appliance, number)
+        send(appliance, number, negotiation="a" * 16 if number in (3, 5) else None)
     while writer.step():
         continue
     organization = appliance.site.organization_id
@@ -147,6 +157,7 @@ def test_filters_and_pages(appliance: Appliance) -> None:
     assert [row["seq"] for row in selectors.page(organization, {}, 201)] == list(range(200, 0, -1))
     assert [row["text"] for row in selectors.page(organization, {"q": "event 69"}, None)][-1] == "event 69"
     assert selectors.page(organization, {"severity": "error"}, None) == []
+    assert [row["seq"] for row in selectors.page(organization, {"negotiation": "a" * 16}, None)] == [5, 3]
 
 
 def test_retention_says_what_is_gone(appliance: Appliance, settings: Any) -> None:
