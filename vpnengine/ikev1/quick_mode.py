@@ -377,9 +377,10 @@ def _check_returned_ids(sa: IsakmpSa, exchange: QuickExchange, payloads: Payload
     for which, payload, sent in zip(("IDci", "IDcr"), found, selector_identities(exchange.selector), strict=False):
         if not modes.same_answer(sa, payload, sent):
             evidence = {"sent": describe_span(sent), "returned": describe_span(payload)}
+            field = "Local subnets" if which == "IDci" else "Private subnets"
             hint = (
                 f"This side asked for {describe_span(sent)}, the peer answered with {describe_span(payload)}. "
-                "Enter the same subnet, with the same mask, on both sides."
+                f"Enter the same subnet, with the same mask, in the field {field} here and at the peer."
             )
             raise PeerFault(
                 "ike.phase2.ids_returned",
