@@ -10,11 +10,18 @@ from django.views.decorators.http import require_GET, require_POST
 
 from dashboard.eventlog import selectors
 from dashboard.fleet import selectors as fleet
-from dashboard.publish.tasks import act
+from dashboard.publish import services as publishing
+from dashboard.sitevpn import explain
 from dashboard.sitevpn import selectors as vpn
 
 ACTIONS = ("initiate", "terminate", "rekey")
-FILTERS = ("severity", "peer", "code", "q")
+SEVERITIES = (
+    ("", "All"),
+    ("error", "Errors"),
+    ("error,warning", "Problems"),
+    ("error,warning,notice", "Problems and changes"),
+)
+FILTERS = ("severity", "peer", "code", "q", "negotiation")
 
 
 @require_GET
@@ -24,7 +31,7 @@ def events(request: HttpRequest) -> HttpResponse:
     context = {
         "peers": vpn.peers(site.pk),
         "filters": {name: request.GET.get(name, "") for name in FILTERS},
-        "severities": [("", "All"), ("error,warning", "Problems"), ("error,warning,notice", "Problems and changes")],
+        "severities": SEVERITIES,
     }
     return render(request, "eventlog/events.html", context)
 
@@ -43,6 +50,12 @@ def rows(request: HttpRequest) -> JsonResponse:
 
 
 @require_GET
+def catalogue(request: HttpRequest) -> JsonResponse:
+    """What each event code means, and where the fields stand that hints name."""
+    return JsonResponse({"codes": explain.explanations(), "places": explain.places()})
+
+
+@require_GET
 def status(request: HttpRequest) -> HttpResponse:
     """The page; its contents come live."""
     fleet.site_for(request.user.pk)
@@ -57,5 +70,7 @@ def action(request: HttpRequest, op: str, uuid: UUID) -> HttpResponse:
     site = fleet.site_for(request.user.pk)
     peer = vpn.peer(site.pk, uuid)
     for appliance in fleet.appliances_of(site.pk):
-        act.delay(str(appliance.uuid), op, str(peer.uuid))
+        if not publishing.request_action(str(appliance.uuid), op, str(peer.uuid)):
+            error = "The workers cannot be reached, so nothing was done. Try again in a moment."
+            return JsonResponse({"error": error}, status=503)
     return HttpResponse(status=204)

@@ -138,6 +138,18 @@ def read_status(appliance_uuid: object) -> dict[str, Any] | None:
     return status if status and status.get("engine") == "up" else None
 
 
+def request_action(appliance_uuid: str, op: str, peer_id: str) -> bool:
+    """Ask a worker to do what ``act`` does; False if none can be asked."""
+    from dashboard.publish.tasks import act as task
+
+    try:
+        task.apply_async(args=[appliance_uuid, op, peer_id], retry=False)
+    except Exception as error:
+        log.warning("%s of %s was not passed on (%s)", op, peer_id, type(error).__name__)
+        return False
+    return True
+
+
 def act(*, appliance_uuid: str, op: str, peer_id: str) -> None:
     """Bring up, tear down or rekey one peer."""
     gateway = import_string(settings.CULVERT_ENGINE_GATEWAY)()

@@ -59,6 +59,11 @@ def _why(line: str) -> str:
     return f"“{shown}” has host bits set; the subnet is {meant}."
 
 
+def sentence(message: str) -> str:
+    """A message of the engine as a page shows it."""
+    return message[:1].upper() + message[1:].rstrip(".") + "."
+
+
 class SubnetsField(forms.CharField):
     """A text area with a subnet a line."""
 
@@ -105,7 +110,7 @@ class PeerForm(PolicyForm, forms.ModelForm):
         strip=True,
         max_length=512,
         widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
-        help_text=f"At least {MIN_PSK_LENGTH} characters; twenty random ones are strong.",
+        help_text=f"The same on both gateways, at least {MIN_PSK_LENGTH} characters. Let one be generated if you can.",
     )
     preset = forms.ChoiceField(
         label="Policy", choices=[*((p.key, p.title) for p in PRESETS), (CUSTOM, "Custom")], initial="strong"
@@ -127,6 +132,16 @@ class PeerForm(PolicyForm, forms.ModelForm):
             "preset",
             "start",
         ]
+        help_texts = {
+            "name": "Any name; it appears in the Event Log.",
+            "remote": "The address or host name that the other gateway has on the internet.",
+            "enabled": "Off: its tunnel is down, and everything entered here is kept.",
+            "start": "“At once” shows soonest whether it works; “when traffic needs it” is enough in daily use.",
+            "local_identity": "How this site names itself. Needed if the other gateway expects something other than "
+            "this site's address, as it often does behind NAT.",
+            "remote_identity": "What the other gateway has to name itself. Left empty, any name is accepted from "
+            "who knows the secret.",
+        }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -175,10 +190,14 @@ class PeerForm(PolicyForm, forms.ModelForm):
                 f"“{host}” does not resolve. Check the name, or tick “Save although the name does not resolve”.",
             )
 
+    @staticmethod
+    def field_of(problem: Problem) -> str | None:
+        """The form field that a problem of the engine is about."""
+        names = [part for part in problem.field.split(".") if part in _FIELDS]
+        return _FIELDS[names[0]] if names else None
+
     def add_problems(self, problems: list[Problem]) -> None:
         """Show the engine's problems at the fields they belong to."""
         for problem in problems:
-            names = [part for part in problem.field.split(".") if part in _FIELDS]
-            field = _FIELDS[names[0]] if names else None
-            sentence = problem.message[:1].upper() + problem.message[1:]
-            self.add_error(field if field in self.fields else None, sentence.rstrip(".") + ".")
+            field = self.field_of(problem)
+            self.add_error(field if field in self.fields else None, sentence(problem.message))

@@ -25,6 +25,18 @@ class Preset:
         """One line for people."""
         return summary(self.policy())
 
+    def rows(self) -> list[tuple[str, str]]:
+        """The same as a list of (name, value)."""
+        ike = (f"{p['encryption']}-{p['hash']}-{p['group']}" for p in self.phase1["proposals"])
+        esp = ("-".join(v for v in (p["encryption"], p.get("integrity")) if v) for p in self.phase2["proposals"])
+        return [
+            ("Phase 1", " or ".join(ike)),
+            ("Lifetime", f"{self.phase1['lifetime_s'] // 3600} h"),
+            ("Phase 2", " or ".join(esp)),
+            ("PFS", self.phase2["pfs_group"] or "none"),
+            ("Lifetime", f"{self.phase2['lifetime_s'] // 3600} h"),
+        ]
+
 
 def _ike(encryption: str, hash_: str, group: str) -> dict[str, str]:
     return {"encryption": encryption, "hash": hash_, "group": group}

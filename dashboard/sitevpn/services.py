@@ -64,6 +64,22 @@ def check(document: dict[str, Any]) -> None:
     parse_config(clear)
 
 
+def subnet_problems(site_id: int, subnets: list[str], peer_uuid: str | None) -> list[str]:
+    """What the engine would say if a peer (None: a new one) had these private subnets."""
+    document = compile_site(site_id)
+    mine = [row.subnet for row in LocalSubnet.objects.filter(site_id=site_id, in_vpn=True).order_by("id")]
+    if not mine:
+        return ["This site has no subnet in the VPN yet. Enter one under Local subnets first."]
+    others = [peer for peer in document["peers"] if peer["id"] != peer_uuid]
+    candidate = {"id": "candidate", "name": "candidate", "remote": "peer", "local_subnets": mine}
+    try:
+        check({**document, "peers": [*others, {**candidate, "remote_subnets": subnets}]})
+    except Refused as refused:
+        own = f"peers.{len(others)}."
+        return [problem.message for problem in refused.problems if problem.field.startswith(own)]
+    return []
+
+
 def _publish(site_id: int, author_id: int | None, comment: str) -> None:
     document = compile_site(site_id)
     check(document)

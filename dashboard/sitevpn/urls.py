@@ -8,6 +8,8 @@ from dashboard.sitevpn import views
 
 urlpatterns = [
     path("vpn/", views.sitevpn, name="sitevpn"),
+    path("vpn/state/", views.state, name="sitevpn-state"),
+    path("vpn/subnets/check/", views.check_subnets, name="subnets-check"),
     path("vpn/peers/new/", views.peer, name="peer-new"),
     path("vpn/peers/<uuid:uuid>/", views.peer, name="peer"),
     path("vpn/peers/<uuid:uuid>/delete/", views.delete_peer, name="peer-delete"),

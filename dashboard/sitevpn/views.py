@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
 from uuid import UUID
 
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse
+from django.core.exceptions import ValidationError
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
-from django.views.decorators.http import require_http_methods, require_POST
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from dashboard.fleet import selectors as fleet
 from dashboard.publish import selectors as publishing
-from dashboard.sitevpn import selectors, services
-from dashboard.sitevpn.forms import PeerForm, SubnetFormSet
+from dashboard.sitevpn import explain, selectors, services
+from dashboard.sitevpn.forms import PeerForm, SubnetFormSet, parse_subnets, sentence
 from dashboard.sitevpn.models import Peer
 from dashboard.sitevpn.presets import PRESETS, summary
 from vpnengine.contract.problems import Refused
@@ -38,17 +40,54 @@ def sitevpn(request: HttpRequest) -> HttpResponse:
         else:
             messages.success(request, "The local subnets are saved.")
             return redirect("sitevpn")
-    appliances = fleet.appliances_of(site.pk)
-    revision = publishing.newest(appliances[0].pk) if appliances else None
+    peers = selectors.peers(site.pk)
+    subnets = [row.subnet for row in selectors.subnets(site.pk) if row.in_vpn]
     context = {
         "site": site,
         "formset": formset,
         "problems": problems,
-        "peers": [(peer, summary(services.policy_of(peer))) for peer in selectors.peers(site.pk)],
-        "revision": revision,
-        "waiting": publishing.waiting_reason(appliances[0].pk) if appliances else "",
+        "peers": [(peer, summary(services.policy_of(peer))) for peer in peers],
+        "subnets": subnets,
+        "is_ready": bool(subnets and peers),
+        **_state(site.pk),
     }
     return render(request, "sitevpn/site.html", context)
+
+
+def _state(site_id: int) -> dict[str, Any]:
+    """How far the newest revision has come."""
+    appliances = fleet.appliances_of(site_id)
+    revision = publishing.newest(appliances[0].pk) if appliances else None
+    return {
+        "revision": revision,
+        "refusals": explain.refusals(revision.document, revision.problems) if revision else [],
+        "waiting": publishing.waiting_reason(appliances[0].pk) if appliances else "",
+    }
+
+
+@require_GET
+def state(request: HttpRequest) -> HttpResponse:
+    """The part of the page that says how far the newest revision has come; the page asks for it again and again."""
+    return render(request, "sitevpn/state.html", _state(fleet.site_for(request.user.pk).pk))
+
+
+@require_POST
+def check_subnets(request: HttpRequest) -> JsonResponse:
+    """What is wrong with subnets that have been typed and not saved."""
+    site = fleet.site_for(request.user.pk)
+    peer = request.POST.get("peer", "")
+    try:
+        subnets = parse_subnets(request.POST.get("subnets", ""))
+        if peer:
+            peer = str(selectors.peer(site.pk, UUID(peer)).uuid)
+    except ValidationError as error:
+        return JsonResponse({"problems": error.messages})
+    except ValueError:
+        raise Http404 from None
+    if request.POST.get("side") == "local" or not subnets:
+        return JsonResponse({"problems": []})
+    problems = services.subnet_problems(site.pk, subnets, peer or None)
+    return JsonResponse({"problems": [sentence(problem) for problem in problems]})
 
 
 @require_http_methods(["GET", "POST"])
@@ -62,7 +101,9 @@ def peer(request: HttpRequest, uuid: UUID | None = None) -> HttpResponse:
         return redirect("sitevpn")
     if form.is_bound and form.data.get("secret"):
         form.secret_again = True
-    return render(request, "sitevpn/peer.html", {"form": form, "peer": row, "presets": PRESETS, "site": site})
+    subnets = [subnet.subnet for subnet in selectors.subnets(site.pk) if subnet.in_vpn]
+    context = {"form": form, "peer": row, "presets": PRESETS, "site": site, "subnets": subnets}
+    return render(request, "sitevpn/peer.html", context)
 
 
 def _saved(request: HttpRequest, form: PeerForm) -> bool:

@@ -8,10 +8,8 @@ from playwright.sync_api import Page, expect
 
 from appliance.paths import ROOT
 from dashboard.sitevpn.forms import PeerForm
-from tests.browser.test_end_to_end import page
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
-__all__ = ["page"]
 
 
 def test_legacy_choices_appear_with_the_switch(page: Page) -> None:

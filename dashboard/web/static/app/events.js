@@ -1,8 +1,9 @@
 // The Event Log: a window over all loaded rows, newest first, with live rows on top.
 import { Virtualizer, elementScroll, observeElementOffset, observeElementRect } from "../vendor/virtual-core/index.js";
+import { byId } from "./dom.js";
+import { show } from "./event-detail.js";
 import { Stream, showState } from "./live.js";
 
-const byId = (id) => document.getElementById(id);
 const [log, box, form, announce] = ["log", "rows", "filters", "announce"].map(byId);
 const narrow = matchMedia("(max-width: 640px)");
 const state = { rows: [], held: [], paused: false, more: true, loading: false, connection: "reconnecting", selected: null, version: 0 };
@@ -14,7 +15,7 @@ const filters = () => Object.fromEntries([...new FormData(form)].filter(([, valu
 function matches(event) {
   const f = filters();
   return (!f.severity || f.severity.split(",").includes(event.severity)) && (!f.peer || event.peer_id === f.peer)
-    && (!f.code || event.code.startsWith(f.code)) && (!f.q || event.text.toLowerCase().includes(f.q.toLowerCase()));
+    && (!f.negotiation || event.negotiation === f.negotiation) && (!f.code || event.code.startsWith(f.code)) && (!f.q || event.text.toLowerCase().includes(f.q.toLowerCase()));
 }
 
 const options = () => ({
@@ -41,7 +42,7 @@ function refresh() {
 function span(name, text) {
   const element = document.createElement("span");
   element.className = name;
-  element.setAttribute("role", "cell");
+  element.setAttribute("role", "gridcell");
   element.textContent = text;
   return element;
 }
@@ -53,6 +54,7 @@ function node(event) {
     row = document.createElement("div");
     row.className = "log-row";
     row.setAttribute("role", "row");
+    row.id = `row-${event.seq}`;
     row.dataset.severity = event.severity;
     row.dataset.seq = event.seq;
     const at = new Date(event.time * 1000);
@@ -66,18 +68,19 @@ function node(event) {
 
 function draw() {
   box.style.height = `${view.getTotalSize()}px`;
-  const wanted = new Set();
-  for (const item of view.getVirtualItems()) {
-    const event = rowAt(item.index);
-    if (!event) continue;
+  const items = view.getVirtualItems().map((item) => [item, rowAt(item.index)]).filter(([, event]) => event);
+  const wanted = new Set(items.map(([, event]) => event.seq));
+  for (const [seq, row] of nodes) if (!wanted.has(seq)) { row.remove(); nodes.delete(seq); }
+  let above = null;
+  for (const [item, event] of items) {
     const row = node(event);
-    wanted.add(event.seq);
     row.style.transform = `translateY(${item.start}px)`;
     row.setAttribute("aria-rowindex", item.index + 2);
     row.setAttribute("aria-selected", event.seq === state.selected);
-    if (!row.isConnected) box.append(row);
+    // In the order in which they are seen, for those who hear them.
+    if (!row.isConnected || row.previousElementSibling !== above) box.insertBefore(row, above ? above.nextSibling : box.firstChild);
+    above = row;
   }
-  for (const [seq, row] of nodes) if (!wanted.has(seq)) { row.remove(); nodes.delete(seq); }
   log.setAttribute("aria-rowcount", state.rows.length + 1);
   byId("empty").hidden = state.rows.length > 0 || state.loading;
   if (state.more && log.scrollTop + log.clientHeight * 3 > view.getTotalSize()) loadOlder();
@@ -87,7 +90,8 @@ async function fetchPage(before) {
   const query = new URLSearchParams(filters());
   if (before) query.set("before", before);
   const answer = await fetch(`rows/?${query}`);
-  if (!answer.ok) throw new Error(`rows: ${answer.status}`);
+  if (answer.redirected) showConnection("ended");
+  if (!answer.ok || answer.redirected) throw new Error(`rows: ${answer.status}`);
   return answer.json();
 }
 
@@ -108,6 +112,7 @@ async function reload() {
   const version = ++state.version;
   state.loading = true;
   history.replaceState(null, "", `?${new URLSearchParams(filters())}`);
+  showChip();
   const page = await fetchPage();
   state.loading = false;
   if (version !== state.version) return null;
@@ -174,25 +179,24 @@ byId("newer").addEventListener("click", () => {
 });
 log.addEventListener("scroll", () => { if (log.scrollTop < 5 && fresh) { fresh = 0; showHeld(); } }, { passive: true });
 
-// Details
-const NAMES = { code: "Code", side: "Side to look at", peer: "Peer", local: "Local address", remote: "Remote address", cookies: "ISAKMP SA",
-  spi_in: "SPI in", spi_out: "SPI out", selector_local: "Local subnet", selector_remote: "Remote subnet", number: "Number", seq: "Sequence" };
+// Details. A peer that was removed has no page; the filter lists those that exist.
+const peers = new Set([...byId("f-peer").options].map((option) => option.value));
+let current = null;
 
 function select(event) {
   if (!event) return;
+  current = event;
   state.selected = event.seq;
-  byId("d-text").textContent = event.text;
-  byId("d-hint").hidden = !event.hint;
-  byId("d-hint").textContent = event.hint || "";
-  const pairs = Object.entries(NAMES).filter(([key]) => event[key] && event[key] !== "none").map(([key, name]) => [name, event[key]]);
-  const all = [["Time", new Date(event.time * 1000).toISOString()], ...pairs, ...Object.entries(event.evidence || {})];
-  byId("d-fields").replaceChildren(...all.flatMap(([name, value]) => {
-    const [dt, dd] = [document.createElement("dt"), document.createElement("dd")];
-    dt.textContent = name;
-    dd.textContent = value;
-    return [dt, dd];
-  }));
-  byId("detail").hidden = false;
+  log.setAttribute("aria-activedescendant", `row-${event.seq}`);
+  show(event, { peerExists: (id) => peers.has(id) });
+  schedule();
+}
+
+function close() {
+  byId("detail").hidden = true;
+  state.selected = null;
+  log.removeAttribute("aria-activedescendant");
+  log.focus();
   schedule();
 }
 
@@ -201,15 +205,32 @@ log.addEventListener("click", (event) => {
   if (row) select(state.rows.find((item) => item.seq === Number(row.dataset.seq)));
 });
 log.addEventListener("keydown", (event) => {
-  const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
-  if (!step || !state.rows.length) return;
+  if (event.key === "Enter" && state.selected !== null) return byId("detail").focus();
+  const page = Math.max(1, Math.floor(log.clientHeight / (narrow.matches ? 52 : 32)) - 2);
+  const step = { ArrowDown: 1, ArrowUp: -1, PageDown: page, PageUp: -page, Home: -Infinity, End: Infinity }[event.key];
+  if (!step || !state.rows.length || event.ctrlKey || event.metaKey || event.altKey) return undefined;
   event.preventDefault();
   const at = state.rows.findIndex((item) => item.seq === state.selected);
   const index = at < 0 ? 0 : Math.min(state.rows.length - 1, Math.max(0, state.rows.length - 1 - at + step));
   select(rowAt(index));
-  view.scrollToIndex(index);
+  return view.scrollToIndex(index);
 });
-byId("d-close").addEventListener("click", () => { byId("detail").hidden = true; log.focus(); });
+document.addEventListener("keydown", (event) => { if (event.key === "Escape" && !byId("detail").hidden) close(); });
+byId("d-close").addEventListener("click", close);
+byId("detail").addEventListener("again", () => select(current));
+byId("d-negotiation").addEventListener("click", () => onlyNegotiation(current?.negotiation));
+byId("chip-off").addEventListener("click", () => onlyNegotiation(""));
+
+function onlyNegotiation(negotiation) {
+  byId("f-negotiation").value = negotiation ?? "";
+  reload();
+}
+
+function showChip() {
+  const { negotiation } = filters();
+  byId("chip").hidden = !negotiation;
+  byId("chip-name").textContent = negotiation || "";
+}
 
 let typing;
 form.addEventListener("input", () => { clearTimeout(typing); typing = setTimeout(reload, 200); });

@@ -1,4 +1,6 @@
 // A stream of server-sent events that comes back by itself, from the last event that it has seen.
+import { isSignedOut, signInLink } from "./dom.js";
+
 const RETRY_MS = 1500;
 
 export class Stream {
@@ -27,12 +29,18 @@ export class Stream {
     this.source.close();
     this.onState("reconnecting");
     clearTimeout(this.timer);
-    this.timer = setTimeout(() => this.open(), delay);
+    this.timer = setTimeout(async () => {
+      if (delay && await isSignedOut()) this.onState("ended");
+      else this.open();
+    }, delay);
   }
 }
 
+const WORDS = { live: ["status-green", "● live"], reconnecting: ["status-yellow", "◌ reconnecting…"], paused: ["", "❚❚ paused"],
+  ended: ["status-red", "✕ session ended"] };
+
 export function showState(element, state) {
-  const words = { live: ["status-green", "● live"], reconnecting: ["status-yellow", "◌ reconnecting…"], paused: ["", "❚❚ paused"] };
-  element.className = `status ${words[state][0]}`;
-  element.textContent = words[state][1];
+  element.className = `status ${WORDS[state][0]}`;
+  element.textContent = WORDS[state][1];
+  if (state === "ended") element.append(" · ", signInLink());
 }

@@ -1,10 +1,80 @@
-// Shows what the chosen policy contains.
-const select = document.querySelector("[name=preset]");
-const show = () => {
-  for (const part of document.querySelectorAll("[data-preset]")) part.hidden = part.dataset.preset !== select.value;
+// The form of a peer: what the policy contains, a generated secret, subnets checked as typed, unsaved changes.
+import { byId, copyButton, make } from "./dom.js";
+import { checkAsTyped } from "./subnets.js";
+
+const form = byId("peer-form");
+const field = (name) => form.elements[name];
+
+// Policy
+const showPreset = () => {
+  for (const part of document.querySelectorAll("[data-preset]")) part.hidden = part.dataset.preset !== field("preset").value;
 };
-select.addEventListener("change", show);
-show();
-document.getElementById("delete-form")?.addEventListener("submit", (event) => {
-  if (!confirm("Remove this peer? Its tunnel goes down at once.")) event.preventDefault();
+field("preset").addEventListener("change", showPreset);
+showPreset();
+
+// A link from an explanation leads to a field. The fields of a phase are seen only in a custom policy.
+function goToHash() {
+  let target = location.hash && byId(location.hash.slice(1));
+  if (!target) return;
+  if (target.closest("[data-preset]")?.hidden) target = field("preset");
+  target.scrollIntoView({ block: "center" });
+  target.focus();
+  target.classList.add("pointed-at");
+  target.addEventListener("blur", () => target.classList.remove("pointed-at"), { once: true });
+}
+addEventListener("hashchange", goToHash);
+goToHash();
+
+// Secret: 256 bits in letters and digits that nobody confuses and every gateway takes.
+const ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789";
+const LENGTH = 52;
+const secret = field("secret");
+const generate = () => Array.from(crypto.getRandomValues(new Uint8Array(LENGTH)), (octet) => ALPHABET[octet % ALPHABET.length]).join("");
+
+function secretTools() {
+  const tools = byId("secret-tools");
+  const note = make("div", { className: "form-hint", role: "status" });
+  const show = make("button", { type: "button", className: "btn btn-sm", textContent: "Show" });
+  const copy = copyButton("Copy", () => secret.value);
+  const reveal = (seen) => {
+    secret.type = seen ? "text" : "password";
+    show.textContent = seen ? "Hide" : "Show";
+  };
+  const update = () => { show.hidden = copy.hidden = !secret.value; };
+  show.addEventListener("click", () => reveal(secret.type === "password"));
+  const make_ = make("button", { type: "button", className: "btn btn-sm", textContent: "Generate a strong one" });
+  make_.addEventListener("click", () => {
+    secret.value = generate();
+    reveal(true);
+    note.textContent = "It is shown only now. Copy it, enter it on the other gateway too, then save.";
+    secret.dispatchEvent(new Event("input", { bubbles: true }));
+  });
+  secret.addEventListener("input", () => { if (!secret.value) { reveal(false); note.textContent = ""; } update(); });
+  secret.spellcheck = false;
+  tools.append(make_, " ", show, " ", copy, note);
+  tools.hidden = false;
+  update();
+}
+secretTools();
+
+// Subnets
+const subnets = field("remote_subnets");
+const errors = byId("id_remote_subnets_error") ?? subnets.parentElement.appendChild(make("div", { id: "id_remote_subnets_error" }));
+errors.setAttribute("aria-live", "polite");
+checkAsTyped(subnets, errors, { address: form.dataset.check, token: field("csrfmiddlewaretoken").value, fields: { peer: form.dataset.peer ?? "" } });
+
+// Unsaved changes
+const contents = () => new URLSearchParams(new FormData(form)).toString();
+const opened = contents();
+let leaving = false;
+const isUnsaved = () => !leaving && ("unsaved" in form.dataset || contents() !== opened);
+form.addEventListener("input", () => { byId("unsaved").hidden = !isUnsaved(); });
+byId("unsaved").hidden = !isUnsaved();
+form.addEventListener("submit", () => { leaving = true; });
+addEventListener("pageshow", () => { leaving = false; });
+addEventListener("beforeunload", (event) => { if (isUnsaved()) event.preventDefault(); });
+
+byId("delete-form")?.addEventListener("submit", (event) => {
+  if (confirm("Remove this peer? Its tunnel goes down at once.")) leaving = true;
+  else event.preventDefault();
 });

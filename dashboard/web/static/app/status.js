@@ -1,70 +1,112 @@
 // The VPN status: the page follows the engine's status without being drawn anew.
+import { byId, copyButton, fill, make, post, put, signInLink } from "./dom.js";
+import { about, letter, linked, there, whenReady } from "./explain.js";
 import { Stream, showState } from "./live.js";
+import { SIDES, age, ago, octets, verdict } from "./words.js";
 
-const root = document.getElementById("appliances");
+const root = byId("appliances");
 const token = document.querySelector("[name=csrfmiddlewaretoken]").value;
+const WAIT_MS = 10_000;
+const ACTIONS = { initiate: ["Bring up", "Bringing up…"], rekey: ["Rekey", "Rekeying…"], terminate: ["Tear down", "Tearing down…"] };
+const COLUMNS = ["Local subnet", "Remote subnet", "State", "SPI in", "SPI out", "Transform", "In", "Out", "Age", "Rekey in"];
 
-function make(tag, properties = {}, ...children) {
-  const element = Object.assign(document.createElement(tag), properties);
-  element.append(...children);
-  return element;
-}
-
-// Text is set only where it changed, so that nothing flashes and selections stay.
-function put(element, text) {
-  if (element.textContent !== text) element.textContent = text;
-}
-
-const age = (seconds) => {
-  if (seconds === null || seconds === undefined) return "–";
-  const s = Math.round(seconds);
-  if (s < 60) return `${s} s`;
-  return s < 3600 ? `${Math.floor(s / 60)} min ${s % 60} s` : `${Math.floor(s / 3600)} h ${Math.floor((s % 3600) / 60)} min`;
-};
-const octets = (n) => (n < 1e3 ? `${n} B` : n < 1e6 ? `${(n / 1e3).toFixed(1)} kB` : n < 1e9 ? `${(n / 1e6).toFixed(1)} MB` : `${(n / 1e9).toFixed(2)} GB`);
-
-function verdict(peer) {
-  const live = peer.sas.filter((sa) => sa.state === "mature").length;
-  if (live) return ["status-green", `● up, ${live} SA ${live === 1 ? "pair" : "pairs"}`];
-  if (peer.phase1.state === "negotiating") return ["status-yellow", "◌ negotiating phase 1"];
-  if (peer.last_failure) return ["status-red", "✕ down"];
-  if (peer.phase1.state === "established") return ["status-yellow", "◐ phase 1 only"];
-  return ["", { traffic: "○ waits for traffic", responder: "○ waits for the peer", immediate: "○ down" }[peer.start]];
-}
-
-async function act(op, peer) {
-  await fetch(`${op}/${peer}/`, { method: "POST", headers: { "X-CSRFToken": token } });
-}
+// What a command is expected to change.
+const signature = (peer) => [peer.phase1.state, peer.phase1.initiator_cookie, peer.last_failure?.time.toFixed(), ...peer.sas.map((sa) => sa.spi_in)].join();
 
 function peerCard(id) {
-  const part = {};
-  const actions = [["initiate", "Bring up"], ["rekey", "Rekey"], ["terminate", "Tear down"]].map(([op, label]) =>
-    make("button", { type: "button", className: "btn btn-sm", textContent: label, onclick: () => act(op, id) }));
-  part.name = make("h2", { className: "card-title" });
-  part.state = make("span", { className: "status" });
-  part.failure = make("div", { className: "alert alert-danger", hidden: true });
-  part.phase1 = make("dl", { className: "fields mb-3" });
-  part.rows = make("tbody");
-  const head = ["Local subnet", "Remote subnet", "State", "SPI in", "SPI out", "Transform", "In", "Out", "Age", "Rekey in"];
-  part.table = make("div", { className: "table-responsive" }, make("table", { className: "table sas" },
-    make("thead", {}, make("tr", {}, ...head.map((text) => make("th", { textContent: text })))), part.rows));
-  part.element = make("section", { className: "card peer-card" },
-    make("div", { className: "card-header d-flex flex-wrap gap-2" }, part.name, part.state,
-      make("span", { className: "ms-auto d-flex gap-1" }, ...actions)),
-    make("div", { className: "card-body" }, part.failure, part.phase1, part.table));
+  const card = { id, peer: null, pending: null, buttons: {} };
+  for (const [op, [label]] of Object.entries(ACTIONS)) {
+    card.buttons[op] = make("button", { type: "button", className: "btn btn-sm", textContent: label, onclick: () => act(card, op) });
+  }
+  card.name = make("h2", { className: "card-title" });
+  card.state = make("span", { className: "status" });
+  card.note = make("p", { className: "note", role: "status", hidden: true });
+  card.failure = failureBlock(card);
+  card.phase1 = make("dl", { className: "fields facts mb-3" });
+  card.rows = make("tbody", { role: "rowgroup" });
+  const head = make("tr", { role: "row" }, ...COLUMNS.map((text) => make("th", { role: "columnheader", textContent: text })));
+  card.table = make("div", { className: "table-responsive" }, make("table", { className: "table sas cards", role: "table" },
+    make("caption", { className: "visually-hidden", textContent: "IPsec SA pairs" }), make("thead", { role: "rowgroup" }, head), card.rows));
+  card.element = make("section", { className: "card peer-card", id: `peer-${id}` },
+    make("div", { className: "card-header d-flex flex-wrap gap-2" }, card.name, card.state,
+      make("span", { className: "ms-auto d-flex flex-wrap gap-1" }, ...Object.values(card.buttons))),
+    make("div", { className: "card-body" }, card.note, card.failure.element, card.phase1, card.table));
+  return card;
+}
+
+function failureBlock(card) {
+  const part = { title: make("h3"), when: make("p", { className: "text-secondary mb-2" }), text: make("p", { className: "line" }),
+    hint: make("p", { className: "hint" }), there: make("span") };
+  const copy = copyButton("Copy for the other side", () => letter({ ...card.peer.last_failure, peer: card.peer.name, local: card.peer.phase1.local, remote: card.peer.remote }));
+  part.ask = make("p", { className: "mb-2" }, make("b", { textContent: "Ask the other side: " }), part.there, " ", copy);
+  part.log = make("a", { href: `/events/?peer=${card.id}&severity=error,warning`, textContent: "See it in the Event Log" });
+  part.element = make("div", { className: "failure", hidden: true }, part.title, part.when, part.text, part.hint, part.ask, part.log);
   return part;
 }
 
-function fill(list, pairs) {
-  while (list.children.length > pairs.length * 2) list.lastChild.remove();
-  while (list.children.length < pairs.length * 2) list.append(make("dt"), make("dd"));
-  pairs.forEach(([name, value], index) => { put(list.children[index * 2], name); put(list.children[index * 2 + 1], value); });
+function showFailure(card, failure) {
+  const part = card.failure;
+  part.element.hidden = !failure;
+  if (!failure) return;
+  put(part.when, [ago(failure.time), SIDES[failure.side]].filter(Boolean).join(" · "));
+  const key = `${failure.code} ${failure.time.toFixed()} ${about(failure.code).title}`;
+  if (part.key === key) return;
+  part.key = key;
+  part.title.textContent = about(failure.code).title || "The negotiation failed";
+  part.text.textContent = failure.text;
+  part.hint.replaceChildren(make("b", { textContent: "What to change here: " }), ...linked(failure.hint, card.id));
+  part.hint.hidden = !failure.hint;
+  part.there.textContent = there(failure);
+  part.ask.hidden = !part.there.textContent;
+}
+
+function note(card, text, ...more) {
+  card.note.hidden = !text;
+  card.note.replaceChildren(text, ...more);
+}
+
+async function act(card, op) {
+  const button = card.buttons[op];
+  if (card.pending || button.getAttribute("aria-disabled") === "true") return;
+  card.pending = { op, before: signature(card.peer), until: Date.now() + WAIT_MS };
+  note(card, "");
+  showButtons(card);
+  const { error, signIn } = await post(`${op}/${card.id}/`, token);
+  if (error) {
+    card.pending = null;
+    note(card, `${error} `, ...(signIn ? [signInLink()] : []));
+    showButtons(card);
+  }
+}
+
+function settle(card) {
+  if (!card.pending) return;
+  if (signature(card.peer) !== card.pending.before) card.pending = null;
+  else if (Date.now() > card.pending.until) {
+    card.pending = null;
+    note(card, "Nothing has changed in ten seconds. ", make("a", { href: `/events/?peer=${card.id}`, textContent: "The Event Log says what was tried." }));
+  }
+}
+
+function showButtons(card) {
+  const { phase1, sas } = card.peer;
+  const usable = { initiate: !sas.some((sa) => sa.state === "mature"), rekey: sas.length > 0, terminate: sas.length > 0 || phase1.state !== "down" };
+  for (const [op, button] of Object.entries(card.buttons)) {
+    const busy = card.pending?.op === op;
+    put(button, ACTIONS[op][busy ? 1 : 0]);
+    button.setAttribute("aria-busy", busy);
+    button.setAttribute("aria-disabled", card.stale || (card.pending ? !busy : !usable[op]));
+  }
 }
 
 function fillRows(body, rows) {
   while (body.children.length > rows.length) body.lastChild.remove();
   rows.forEach((cells, index) => {
-    const row = body.children[index] ?? body.appendChild(make("tr", {}, ...cells.map(() => make("td"))));
+    const row = body.children[index] ?? body.appendChild(make("tr", { role: "row" }, ...cells.map((_, column) => {
+      const cell = make("td", { role: "cell" });
+      cell.dataset.label = COLUMNS[column];
+      return cell;
+    })));
     cells.forEach((text, column) => put(row.children[column], text));
   });
 }
@@ -73,34 +115,63 @@ const cards = new Map();
 function show(peer) {
   if (!cards.has(peer.id)) { cards.set(peer.id, peerCard(peer.id)); root.append(cards.get(peer.id).element); }
   const card = cards.get(peer.id);
-  const [tone, words] = verdict(peer);
+  Object.assign(card, { peer, stale: false });
+  card.element.classList.remove("stale");
   put(card.name, peer.name);
+  const [tone, words] = verdict(peer);
   put(card.state, words);
   card.state.className = `status ${tone}`;
-  card.failure.hidden = !peer.last_failure;
-  if (peer.last_failure) put(card.failure, `${peer.last_failure.text} — ${peer.last_failure.hint}`);
-  const p = peer.phase1;
-  fill(card.phase1, [["Gateway", peer.remote], ["Phase 1", p.state], ...(p.state === "established" ? [
-    ["Since", age(p.age_s)], ["Role", p.role], ["Proposal", `${p.encryption}-${p.hash}-${p.group}`], ["Path", `${p.local} – ${p.remote}`],
-    ["Cookies", `${p.initiator_cookie}:${p.responder_cookie}`], ["Identities", `${p.local_identity} – ${p.remote_identity}`],
-    ["NAT", p.nat], ["Dead peer detection", p.dpd ? "yes" : "the peer does not announce it"], ["Rekey in", age(p.rekey_in_s)]] : [])]);
+  settle(card);
+  showButtons(card);
+  showFailure(card, peer.last_failure);
+  showPhase1(card, peer);
   card.table.hidden = !peer.sas.length;
   fillRows(card.rows, peer.sas.map((sa) => [sa.local, sa.remote, sa.state, sa.spi_in, sa.spi_out,
     sa.encryption + (sa.integrity ? `-${sa.integrity}` : "") + (sa.pfs_group ? ` PFS ${sa.pfs_group}` : ""),
     `${octets(sa.bytes_in)} / ${sa.packets_in}`, `${octets(sa.bytes_out)} / ${sa.packets_out}`, age(sa.age_s), age(sa.rekey_in_s)]));
 }
 
-const notice = make("div", { className: "alert alert-warning", hidden: true });
-function render({ appliances }) {
-  if (root.getAttribute("aria-busy")) { root.replaceChildren(notice); root.removeAttribute("aria-busy"); }
-  const seen = new Set();
-  const silent = appliances.filter((a) => a.engine !== "up");
-  notice.hidden = !silent.length && appliances.some((a) => a.peers?.length);
-  put(notice, silent.length
-    ? silent.map((a) => `${a.appliance}: ${a.engine === "down" ? "the engine is down; it is being started again" : "no news from the engine"}.`).join(" ")
-    : "No peer is configured. Add one under Site-to-site VPN.");
-  for (const appliance of appliances) for (const peer of appliance.peers ?? []) { seen.add(peer.id); show(peer); }
-  if (!silent.length) for (const [id, card] of cards) if (!seen.has(id)) { card.element.remove(); cards.delete(id); }
+const NAT = { none: "none seen", local: "in front of this side", remote: "in front of the peer", both: "on both sides" };
+function showPhase1(card, peer) {
+  const p = peer.phase1;
+  fill(card.phase1, [["Gateway", peer.remote], ["Phase 1", p.state], ...(p.state === "established" ? [
+    ["Since", `${age(p.age_s)}, as ${p.role}${p.exchange === "aggressive" ? ", aggressive mode" : ""}`], ["Proposal", `${p.encryption}-${p.hash}-${p.group}`], ["Path", `${p.local} – ${p.remote}`],
+    ["Cookies", `${p.initiator_cookie}:${p.responder_cookie}`], ["Identities", `${p.local_identity} – ${p.remote_identity}`],
+    ...(p.remote_certificate ? [["Peer's certificate", `${p.remote_certificate}, until ${new Date(p.remote_certificate_until * 1000).toLocaleDateString()}`]] : []),
+    ["Address translation", NAT[p.nat]], ["Dead peer detection", p.dpd ? "yes" : "the peer does not announce it"], ["Rekey in", age(p.rekey_in_s)]]
+    : [["Subnets", peer.selectors.map(([mine, theirs]) => `${mine} – ${theirs}`).join(", ")]])]);
 }
 
-new Stream("/live/status", { onState: (s) => showState(document.getElementById("connection"), s), kinds: { status: render } });
+// What was true when the engine spoke last is not shown as if it were true now.
+function expire() {
+  for (const card of cards.values()) {
+    Object.assign(card, { stale: true, pending: null });
+    card.element.classList.add("stale");
+    card.state.className = "status status-yellow";
+    put(card.state, "? not known while the engine is down");
+    showButtons(card);
+  }
+}
+
+const notice = byId("notice");
+function render({ appliances }) {
+  if (root.getAttribute("aria-busy")) { root.replaceChildren(); root.removeAttribute("aria-busy"); }
+  const silent = appliances.filter((a) => a.engine !== "up");
+  const peers = appliances.flatMap((a) => a.peers ?? []);
+  notice.hidden = !silent.length && peers.length > 0;
+  if (silent.length) {
+    put(notice, silent.map((a) => (a.engine === "down" ? `${a.appliance}: the engine is down. It is being started again, which takes a few seconds.`
+      : `${a.appliance}: no news from the engine. If this stays, look into log/agent.log and log/engine.log in the state directory.`)).join(" "));
+  } else if (!peers.length && !notice.querySelector("a")) {
+    notice.replaceChildren("No peer is configured. ", make("a", { href: "/vpn/", textContent: "Add one under Site-to-site VPN" }), ".");
+  }
+  if (silent.length) return expire();
+  const seen = new Set(peers.map((peer) => peer.id));
+  peers.forEach(show);
+  for (const [id, card] of cards) if (!seen.has(id)) { card.element.remove(); cards.delete(id); }
+  if (location.hash && !render.jumped) { render.jumped = true; byId(location.hash.slice(1))?.scrollIntoView(); }
+  return undefined;
+}
+
+whenReady(() => { for (const card of cards.values()) showFailure(card, card.peer.last_failure); });
+new Stream("/live/status", { onState: (s) => showState(byId("connection"), s), kinds: { status: render } });
