@@ -6,7 +6,7 @@ Texts follow the lines that administrators, SIEM parsers and runbooks know; ``ti
 
 from __future__ import annotations
 
-from vpnengine.contract.codes import certificate, engine, phase1, phase2
+from vpnengine.contract.codes import certificate, engine, phase1, phase2, remote_access
 from vpnengine.contract.entry import Entry
 
 __all__ = ["CATALOGUE", "Entry", "register"]
@@ -22,4 +22,4 @@ def register(*entries: Entry) -> None:
         CATALOGUE[entry.code] = entry
 
 
-register(*certificate.ENTRIES, *phase1.ENTRIES, *phase2.ENTRIES, *engine.ENTRIES)
+register(*certificate.ENTRIES, *phase1.ENTRIES, *phase2.ENTRIES, *engine.ENTRIES, *remote_access.ENTRIES)

@@ -24,6 +24,7 @@ from vpnengine.contract.authentication import (
 from vpnengine.contract.identity import Identity
 from vpnengine.contract.policies import DpdPolicy, Phase1Policy, Phase2Policy, RetransmitPolicy, weak_choices
 from vpnengine.contract.problems import Problem, Refused, problems_of
+from vpnengine.contract.remote_access import AddressPool, ModeConfig, Xauth, XauthPolicy
 from vpnengine.contract.selectors import Protected, SelectorConfig, check_hosts
 from vpnengine.contract.types import Host, Model, Remote, remote_networks
 
@@ -61,6 +62,10 @@ class PeerConfig(Protected):
     issue the peer's certificate, or that certificate itself; ``crl`` what those CAs revoked.
     The certificate has to prove ``remote_identity``; without one, the address or host name
     in ``remote``. Without ``local_identity`` this side is called what its certificate says.
+
+    After phase 1 ``xauth`` asks a user for a password, here or there. With ``mode_config`` the
+    client's inner address is assigned: as client this side has no ``local_subnets``, as server the
+    peer no ``remote_subnets``, and any number of clients may come in under one such row.
     """
 
     id: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
@@ -77,6 +82,8 @@ class PeerConfig(Protected):
     trusted_cas: Annotated[tuple[Certificates, ...], Field(max_length=64)] = ()
     crl: RevocationLists | None = None
     exchange: Literal["main", "aggressive"] = "main"
+    xauth: Xauth | None = None
+    mode_config: ModeConfig | None = None
     phase1: Phase1Policy = Phase1Policy()
     phase2: Phase2Policy = Phase2Policy()
     start: StartMode = StartMode.TRAFFIC
@@ -94,6 +101,12 @@ class PeerConfig(Protected):
         """True if the peer's address is known, so that we can begin."""
         return not remote_networks(self.remote)
 
+    def assigned_field(self) -> str | None:
+        """Mode config gives the client its address."""
+        if self.mode_config is None:
+            return None
+        return "local_subnets" if self.mode_config.role == "client" else "remote_subnets"
+
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.authentication == "psk":
@@ -110,6 +123,7 @@ class PeerConfig(Protected):
         self._check_exchange()
         if self.phase2.mode == "transport":
             check_hosts(self)
+        self._check_remote_access()
         return self
 
     def _check_legacy(self) -> None:
@@ -140,6 +154,19 @@ class PeerConfig(Protected):
                 "phase1.proposals: aggressive mode cannot negotiate the Diffie-Hellman group; choose one group only"
             )
 
+    def _check_remote_access(self) -> None:
+        if self.xauth is not None and self.authentication == "ecdsa":
+            raise ValueError("xauth: there is no XAUTH with ECDSA certificates; use a pre-shared secret or RSA")
+        if self.mode_config is None:
+            return
+        if self.mode_config.role == "client" and self.start is StartMode.TRAFFIC:
+            raise ValueError(
+                "start: without an address of its own this side has no traffic that could start the tunnel; choose "
+                "“immediate”"
+            )
+        if self.mode_config.role == "server" and self.start is not StartMode.RESPONDER:
+            raise ValueError("start: clients begin themselves; choose “responder”")
+
 
 class Listen(Model):
     """Local UDP ports; a test may use others than 500 and 4500."""
@@ -156,6 +183,8 @@ class EngineConfig(Model):
     listen: Listen = Listen()
     dataplane: Literal["auto", "userspace", "fake"] = "auto"
     peers: Annotated[tuple[PeerConfig, ...], Field(max_length=20_000)] = ()
+    xauth: XauthPolicy = XauthPolicy()
+    pools: Annotated[tuple[AddressPool, ...], Field(max_length=256)] = ()
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -163,7 +192,18 @@ class EngineConfig(Model):
         _check_unique("name", [p.name.casefold() for p in self.peers])
         _check_selectors(self.peers)
         check_choice(self.peers)
+        self._check_remote_access()
         return self
+
+    def _check_remote_access(self) -> None:
+        names = [pool.name for pool in self.pools]
+        if len(set(names)) < len(names):
+            raise ValueError("pools: each pool has a name of its own")
+        for index, peer in enumerate(self.peers):
+            if peer.mode_config and peer.mode_config.role == "server" and peer.mode_config.pool not in names:
+                raise ValueError(f"peers.{index}.mode_config.pool: there is no pool “{peer.mode_config.pool}”")
+            if peer.xauth and peer.xauth.role == "server" and not self.xauth.users:
+                raise ValueError(f"peers.{index}.xauth: nobody can come in: xauth.users lists no user")
 
 
 def _check_unique(field: str, values: list[str]) -> None:

@@ -100,8 +100,15 @@ class Protected(Model):
     selectors: Annotated[tuple[SelectorConfig, ...], Field(max_length=MAX_SELECTORS)] = ()
     accept_wider: Annotated[tuple[SelectorConfig, ...], Field(max_length=64)] = ()
 
+    def assigned_field(self) -> str | None:
+        """The field that is left empty because its subnet, one address, is assigned when the tunnel comes up."""
+        return None
+
     @model_validator(mode="after")
     def _check_protected(self) -> Self:
+        assigned = self.assigned_field()
+        if assigned is not None and (self.selectors or self.accept_wider or getattr(self, assigned)):
+            raise ValueError(f"{assigned}: leave this and the selectors empty; mode config assigns the address")
         if self.selectors:
             if self.local_subnets or self.remote_subnets:
                 raise ValueError("selectors: list either selectors or local and remote subnets, not both")
@@ -109,7 +116,7 @@ class Protected(Model):
                 raise ValueError("selectors: list each selector once")
             return self
         for field in ("local_subnets", "remote_subnets"):
-            if not getattr(self, field):
+            if not getattr(self, field) and field != assigned:
                 raise ValueError(f"{field}: enter at least one subnet")
             _check_overlaps(field, getattr(self, field))
         for mine in self.local_subnets:

@@ -81,8 +81,16 @@ class LastFailure(_Model):
     hint: str
 
 
+class ClientStatus(_Model):
+    """One client of a row that gives addresses: its user or identity, inner and outer address."""
+
+    name: str
+    address: str | None
+    remote: str | None
+
+
 class PeerStatus(_Model):
-    """One configured peer."""
+    """One configured peer. ``assigned`` is our own inner address, if mode config has given us one."""
 
     id: str
     name: str
@@ -91,6 +99,8 @@ class PeerStatus(_Model):
     phase1: Phase1Status
     sas: tuple[SaStatus, ...]
     selectors: tuple[tuple[str, str], ...]
+    assigned: str | None = None
+    clients: tuple[ClientStatus, ...] = ()
     last_failure: LastFailure | None = None
 
 

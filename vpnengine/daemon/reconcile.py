@@ -64,7 +64,8 @@ def make_plan(old: EngineConfig, new: EngineConfig, capabilities: Capabilities) 
     return Plan(
         difference=difference,
         problems=tuple(problems),
-        effective=new.revision != old.revision or difference.touched,
+        effective=difference.touched
+        or any(getattr(new, name) != getattr(old, name) for name in ("revision", "xauth", "pools")),
         policies=tuple(_policies(new)),
         peers={peer.id: peer for peer in new.peers},
     )

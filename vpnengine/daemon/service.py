@@ -16,7 +16,7 @@ from collections.abc import Callable, Collection
 from typing import Any
 
 from vpnengine.contract.catalogue import CATALOGUE
-from vpnengine.contract.config import EngineConfig, PeerConfig
+from vpnengine.contract.config import EngineConfig, PeerConfig, StartMode
 from vpnengine.contract.events import Event, EventBody
 from vpnengine.contract.problems import Problem, Refused
 from vpnengine.contract.status import EngineStatus
@@ -27,7 +27,7 @@ from vpnengine.daemon.reconcile import Difference, make_plan
 from vpnengine.daemon.reporting import Reporter
 from vpnengine.daemon.resolver import Resolver
 from vpnengine.dataplane import udp
-from vpnengine.dataplane.base import SLICE_S, DataPlane, DataPlaneError
+from vpnengine.dataplane.base import SLICE_S, DataPlane, DataPlaneError, Policy
 from vpnengine.esp.sa import Address, Selector
 from vpnengine.ikev1.endpoint import IkeEndpoint
 from vpnengine.ikev1.interface import (
@@ -39,6 +39,7 @@ from vpnengine.ikev1.interface import (
     InstallSa,
     MoveSa,
     PeerMoved,
+    PoliciesChanged,
     RemoveSa,
     Resolve,
     Shutdown,
@@ -77,6 +78,7 @@ class Engine:
         self._reporter = Reporter(self._endpoint, dataplane)
         self._lag = LagMeter()
         self._peers: dict[str, PeerConfig] = {}
+        self._policies: tuple[Policy, ...] = ()
         self._applying = asyncio.Lock()
         self._resolver = Resolver(self._run)
 
@@ -210,6 +212,8 @@ class Engine:
                 self._dataplane.remove(spi_in)
             case MoveSa(spi_in, remote):
                 self._dataplane.update_remote(spi_in, remote)
+            case PoliciesChanged():
+                self._set_policies()
             case Resolve(peer_id, host):
                 self._ask(peer_id, host)
 
@@ -217,6 +221,16 @@ class Engine:
         peer = self._peers.get(peer_id)
         if peer is not None:
             self._resolver.ask(peer, host)
+
+    def _set_policies(self) -> None:
+        """What is configured, and what mode config has assigned."""
+        self._dataplane.set_addresses(self._endpoint.own_addresses())
+        assigned = [
+            Policy(peer_id, selector, self._peers[peer_id].start is not StartMode.RESPONDER)
+            for peer_id, selector in self._endpoint.assigned()
+            if peer_id in self._peers
+        ]
+        self._dataplane.set_policies([*self._policies, *assigned] if assigned else self._policies)
 
     def _transmit(self, transmit: Transmit) -> None:
         port = transmit.local.port
@@ -282,7 +296,8 @@ class Engine:
         if plan.effective:
             self.config = config
             self._peers = plan.peers
-            self._dataplane.set_policies(plan.policies)
+            self._policies = plan.policies
+            self._set_policies()
             self._run(Configure(config, frozenset(plan.difference.changed)))
             counts = {name: len(ids) for name, ids in plan.difference.as_dict().items()}
             self.emit("engine.config.applied", revision=config.revision, **counts)

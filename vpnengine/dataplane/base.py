@@ -102,6 +102,10 @@ class DataPlane(ABC):
         """Make exactly these policies effective; unchanged ones are not touched."""
 
     @abstractmethod
+    def set_addresses(self, addresses: Iterable[str]) -> None:
+        """This host has exactly these inner addresses, which peers have assigned to it; called before the policies."""
+
+    @abstractmethod
     def install(self, pair: IpsecSaPair, outbound: bool = True) -> None:
         """Install both directions. Outbound traffic of the selector moves to the newest pair.
 

@@ -21,6 +21,7 @@ class FakeDataPlane(DataPlane):
 
     def __init__(self) -> None:
         self.policies: tuple[Policy, ...] = ()
+        self.addresses: tuple[str, ...] = ()
         self.installed: dict[int, IpsecSaPair] = {}
         self.sending: set[int] = set()
         self.upcalls: Upcalls | None = None
@@ -56,6 +57,10 @@ class FakeDataPlane(DataPlane):
     def set_policies(self, policies: Iterable[Policy]) -> None:
         """Remember the policies."""
         self.policies = tuple(policies)
+
+    def set_addresses(self, addresses: Iterable[str]) -> None:
+        """Remember the addresses."""
+        self.addresses = tuple(addresses)
 
     def install(self, pair: IpsecSaPair, outbound: bool = True) -> None:
         """Remember the pair."""

@@ -57,12 +57,17 @@ class Routes:
         error = done.exception()
         self.problem = f"routes into the tunnel device cannot be set: {error}" if error else None
 
+    def set_addresses(self, addresses: Iterable[str]) -> None:
+        """The device has these addresses; routes that are set after this may start from them."""
+        self._thread.submit(self._set_addresses, frozenset(addresses))
+
     def close(self) -> None:
         """Remove our routes and rules."""
         self._thread.submit(self._close).result()
         self._thread.shutdown()
 
     def _start(self, device: str, mtu: int) -> None:
+        self._own: frozenset[str] = frozenset()
         self._routes: dict[Network, str | None] = {}
         self._ip = IPRoute()
         self._where = f"dev {device} table {TABLE} proto {_PROTOCOL}"
@@ -119,6 +124,16 @@ class Routes:
         refused = [line for line in done.stderr.splitlines() if line.startswith(("RTNETLINK", "Error"))]
         if refused and any("replace" in line for line in lines):
             raise RoutesError(f"{len(refused)} of {len(lines)} changes were refused: {refused[0]}")
+
+    def _set_addresses(self, wanted: frozenset[str]) -> None:
+        for action, texts in (("del", self._own - wanted), ("add", wanted - self._own)):
+            for text in sorted(texts):
+                try:
+                    self._ip.addr(action, index=self._index, address=text, prefixlen=32)
+                except NetlinkError:
+                    # Already there, or already gone.
+                    continue
+        self._own = wanted
 
     def _addresses(self) -> list[ipaddress.IPv4Address | ipaddress.IPv6Address]:
         found = []

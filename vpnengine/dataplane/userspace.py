@@ -132,6 +132,11 @@ class UserspaceDataPlane(DataPlane):
         if self._routes is not None:
             self._routes.set(policy.selector for policy in wanted)
 
+    def set_addresses(self, addresses: Iterable[str]) -> None:
+        """Give the device these addresses, and no others of ours."""
+        if self._routes is not None:
+            self._routes.set_addresses(addresses)
+
     # SAs
 
     def install(self, pair: IpsecSaPair, outbound: bool = True) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 from typing import NoReturn
 
-from vpnengine.ikev1 import authentication, lifecycle, phase1, retransmit, vendors
+from vpnengine.ikev1 import authentication, lifecycle, phase1, retransmit, vendors, xauth
 from vpnengine.ikev1.core import Core
 from vpnengine.ikev1.faults import Fault, Unproven
 from vpnengine.ikev1.model import Datagram, IsakmpSa, Peer
@@ -19,7 +19,7 @@ from vpnengine.isakmp.message import Header, Payloads
 from vpnengine.isakmp.payloads import Notification, Payload
 
 # A responder that works in parallel may handle a quick mode that follows message 3 at once before that message.
-QUICK_PAUSE_S = 0.05
+QUICK_PAUSE_S = 0.02
 MAX_REJECTIONS = 3
 
 
@@ -108,7 +108,7 @@ def aggressive_2(core: Core, sa: IsakmpSa, header: Header, payloads: Payloads) -
     phase1.send_encrypted(core, sa, chain, "aggressive 3")
     sa.unconfirmed = True
     sa.quick_from = core.now + QUICK_PAUSE_S
-    lifecycle.established(core, sa, first=phase1.has_initial_contact(payloads))
+    xauth.finish_phase1(core, sa, first=phase1.has_initial_contact(payloads))
 
 
 def _reject(core: Core, sa: IsakmpSa, error: Fault) -> NoReturn:
@@ -137,4 +137,4 @@ def aggressive_3(core: Core, sa: IsakmpSa, header: Header, payloads: Payloads) -
     phase1.detect_nat(core, sa, payloads)
     sa.reply = None
     core.timers.cancel(("half-open", sa.cookies))
-    lifecycle.established(core, sa, first=phase1.has_initial_contact(payloads))
+    xauth.finish_phase1(core, sa, first=phase1.has_initial_contact(payloads))

@@ -7,7 +7,7 @@ module alone, so that a further method is a row here and a ``Proof``.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from vpnengine.contract.algorithms import IkeHash
 from vpnengine.crypto.secret import Secret
@@ -34,6 +34,7 @@ class Method:
 
     ``skeyid`` makes SKEYID from the SA and g^xy; ``initiator`` and ``responder`` are the proofs
     that those ends give. ``hash`` takes the place of the negotiated one in HASH_I and HASH_R.
+    ``client`` is the end that shows a user's password after phase 1.
     """
 
     number: int
@@ -41,6 +42,7 @@ class Method:
     initiator: Proof
     responder: Proof
     hash: IkeHash | None = None
+    client: Role | None = None
 
     def proof_of(self, role: Role) -> Proof:
         """The proof that this end gives."""
@@ -65,24 +67,47 @@ def _signatures(number: int, kind: KeyKind) -> Method:
     return Method(number, signature_skeyid, proof, proof, kind.hash)
 
 
+def _with_user(number: int, like: Method, client: Role) -> Method:
+    """A method after which one end shows a user's password."""
+    return replace(like, number=number, client=client)
+
+
 SIGNATURES = {
     KeyKind.RSA: c.AUTH_RSA,
     KeyKind.ECDSA_256: c.AUTH_ECDSA_256,
     KeyKind.ECDSA_384: c.AUTH_ECDSA_384,
     KeyKind.ECDSA_521: c.AUTH_ECDSA_521,
 }
+_PSK = Method(c.AUTH_PSK, psk_skeyid, HashProof(), HashProof())
+_RSA = _signatures(c.AUTH_RSA, KeyKind.RSA)
 METHODS: dict[int, Method] = {
     m.number: m
     for m in (
-        Method(c.AUTH_PSK, psk_skeyid, HashProof(), HashProof()),
+        _PSK,
         *(_signatures(number, kind) for kind, number in SIGNATURES.items()),
+        _with_user(c.AUTH_XAUTH_INIT_PSK, _PSK, Role.INITIATOR),
+        _with_user(c.AUTH_XAUTH_RESP_PSK, _PSK, Role.RESPONDER),
+        _with_user(c.AUTH_XAUTH_INIT_RSA, _RSA, Role.INITIATOR),
+        _with_user(c.AUTH_XAUTH_RESP_RSA, _RSA, Role.RESPONDER),
     )
+}
+_WITH_USER = {
+    (c.AUTH_PSK, Role.INITIATOR): c.AUTH_XAUTH_INIT_PSK,
+    (c.AUTH_PSK, Role.RESPONDER): c.AUTH_XAUTH_RESP_PSK,
+    (c.AUTH_RSA, Role.INITIATOR): c.AUTH_XAUTH_INIT_RSA,
+    (c.AUTH_RSA, Role.RESPONDER): c.AUTH_XAUTH_RESP_RSA,
 }
 
 
 def acceptable(peer: Peer, role: Role) -> tuple[int, ...]:
     """The methods that are offered to a peer if we are the initiator, or accepted from it if we are the responder."""
-    return (c.AUTH_PSK,) if peer.credentials is None else (SIGNATURES[peer.credentials.key.kind],)
+    number = c.AUTH_PSK if peer.credentials is None else SIGNATURES[peer.credentials.key.kind]
+    xauth = peer.config.xauth
+    if xauth is None:
+        return (number,)
+    client = role if xauth.role == "client" else other(role)
+    found = _WITH_USER.get((number, client))
+    return (found,) if found is not None else ()
 
 
 def method(sa: IsakmpSa) -> Method:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 
 from vpnengine.contract.config import EngineConfig, PeerConfig, StartMode
+from vpnengine.contract.remote_access import ConfigServer
 from vpnengine.ikev1 import addresses, informational, lifecycle, negotiate, pairs, signature_proof
 from vpnengine.ikev1.core import Core
 from vpnengine.ikev1.model import Peer, make_peer
@@ -12,7 +13,7 @@ from vpnengine.ikev1.model import Peer, make_peer
 ADD_AT_ONCE = 64
 _PHASE1_FIELDS = (
     *("remote", "alternates", "local_address", "local_identity", "remote_identity", "exchange", "phase1"),
-    *("nat_traversal", "authentication", "psk", "certificate", "private_key", "trusted_cas"),
+    *("xauth", "mode_config", "nat_traversal", "authentication", "psk", "certificate", "private_key", "trusted_cas"),
 )
 _PHASE2_FIELDS = ("phase2",)
 
@@ -24,6 +25,8 @@ def configure(core: Core, config: EngineConfig, changed: frozenset[str] | None =
     """
     core.listen = config.listen
     core.forget_quiet()
+    core.users.configure(config.xauth)
+    renewed = core.leases.configure(config.pools)
     wanted = {peer.id: peer for peer in config.peers}
     for peer in list(core.peers.values()):
         if peer.id not in wanted:
@@ -35,6 +38,8 @@ def configure(core: Core, config: EngineConfig, changed: frozenset[str] | None =
             core.unborn[peer_config.id] = peer_config
         elif peer_config.id in changed if changed is not None else known.config != peer_config:
             _change(core, known, peer_config)
+        else:
+            _check_clients(core, known, renewed)
     _add_some(core)
 
 
@@ -51,6 +56,15 @@ def born(core: Core, peer_id: str) -> None:
     config = core.unborn.pop(peer_id, None)
     if config is not None:
         _add(core, config)
+
+
+def _check_clients(core: Core, peer: Peer, renewed: set[str]) -> None:
+    """Clients whose user or whose pool is gone are cut off."""
+    config = peer.config.mode_config
+    for client in list(peer.clients.values()):
+        strange = peer.config.xauth is not None and not core.users.knows(client.who)
+        if strange or (isinstance(config, ConfigServer) and config.pool in renewed):
+            lifecycle.terminate(core, client)
 
 
 def _remove(core: Core, peer: Peer) -> None:
@@ -97,7 +111,7 @@ def _change(core: Core, peer: Peer, config: PeerConfig) -> None:
     """Tear down only what the change touches."""
     changed = {name for name in type(config).model_fields if getattr(config, name) != getattr(peer.config, name)}
     fresh = make_peer(config)
-    if changed & set(_PHASE1_FIELDS):
+    if changed & set(_PHASE1_FIELDS) or peer.clients or peer.assigned:
         _remove(core, peer)
         core.peers[peer.id] = fresh
         _begin(core, fresh)

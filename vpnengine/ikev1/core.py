@@ -17,11 +17,13 @@ from vpnengine.ikev1.admission import Admission, Bucket
 from vpnengine.ikev1.faults import Fault
 from vpnengine.ikev1.fragmentation import Reassembly
 from vpnengine.ikev1.interface import Effect, Transmit
+from vpnengine.ikev1.leases import Leases
 from vpnengine.ikev1.model import IsakmpSa, Pair, Peer
 from vpnengine.ikev1.pacing import Pacing
 from vpnengine.ikev1.roster import Roster
 from vpnengine.ikev1.states import Role
 from vpnengine.ikev1.timers import TimerQueue
+from vpnengine.ikev1.users import Users
 
 TRACE_LENGTH = 2_000
 NEWCOMERS_A_SECOND, NEWCOMERS_AT_ONCE = 10.0, 100.0  # first messages that get events of their own
@@ -69,6 +71,8 @@ class Core:
         self.decoys: dict[str, Peer] = {}
         self.admission = Admission()
         self.newcomers = Bucket(NEWCOMERS_A_SECOND, NEWCOMERS_AT_ONCE, NEWCOMERS_AT_ONCE, 0.0)
+        self.users = Users()
+        self.leases = Leases()
         self.responding: dict[tuple[str, bytes], IsakmpSa] = {}
         self.sas: dict[bytes, IsakmpSa] = {}
         self.pairs: dict[int, tuple[Peer, Pair]] = {}
@@ -223,6 +227,7 @@ class Core:
         self._quiet.clear()
 
     def _remember(self, peer: Peer, event: EventBody) -> None:
+        peer = peer.parent or peer
         peer.last_failure = LastFailure(
             time=self.now, code=event.code, side=event.side.value, text=event.text, hint=event.hint or ""
         )

@@ -124,6 +124,21 @@ class IkeEndpoint:
         live = {pair.params.selector for pair in agreed}
         return all(selector in live for selector in selectors)
 
+    def assigned(self) -> list[tuple[str, Selector]]:
+        """Selectors that mode config has made, by the id of their row."""
+        rows = self._core.peers.values()
+        return [
+            (one.id, selector)
+            for row in rows
+            for one in (row, *row.clients.values())
+            if one.assigned is not None
+            for selector in one.selectors
+        ]
+
+    def own_addresses(self) -> list[str]:
+        """Inner addresses that this host has been given as a client."""
+        return [str(peer.assigned) for peer in self._core.peers.values() if peer.assigned is not None]
+
     def command(self, command: Command, now: float) -> None:
         """Carry out a command.
 

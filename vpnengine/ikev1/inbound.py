@@ -19,6 +19,7 @@ from vpnengine.ikev1 import (
     quick_mode,
     retransmit,
     strangers,
+    transaction,
 )
 from vpnengine.ikev1.core import Core
 from vpnengine.ikev1.faults import Fault, Unproven
@@ -33,6 +34,7 @@ MAX_QUICK = 64
 MAX_USED_IDS = 65_536
 HOLD_S = 1.0
 _NEARLY_UP = {Phase1.AM2_SENT, Phase1.MM5_SENT}
+_AUTHENTICATED = {Phase1.XAUTH, Phase1.ESTABLISHED}
 _NO_SELECTOR = Selector(None, None)  # type: ignore[arg-type]
 
 PHASE1_HANDLERS: dict[str, Callable[[Core, IsakmpSa, Header, Payloads], None]] = {
@@ -109,6 +111,8 @@ def _message(core: Core, datagram: Datagram) -> None:
         _phase1(core, sa, datagram)
     elif datagram.header.exchange == Exchange.QUICK:
         _quick(core, sa, datagram)
+    elif datagram.header.exchange == Exchange.TRANSACTION:
+        _transaction(core, sa, datagram)
     elif datagram.header.exchange == Exchange.INFORMATIONAL:
         _informational(core, sa, datagram)
     else:
@@ -209,10 +213,28 @@ def _drop_early(core: Core, sa: IsakmpSa) -> None:
 
 def _take_early(core: Core, sa: IsakmpSa) -> None:
     early = sa.early
-    if early is not None and sa.usable:
+    if early is None or sa.state not in _AUTHENTICATED:
+        return
+    if sa.usable or early.header.exchange == Exchange.TRANSACTION:
         sa.early = None
         core.timers.cancel(("early", sa.cookies))
-        _quick(core, sa, early)
+        _message(core, early)
+
+
+# Transaction exchanges
+
+
+def _transaction(core: Core, sa: IsakmpSa, datagram: Datagram) -> None:
+    """Nothing of them is looked at before both ends have proven themselves in phase 1."""
+    header = datagram.header
+    if header.message_id and sa.state in _NEARLY_UP:
+        _hold(core, sa, datagram)
+    elif not header.encrypted or not header.message_id or sa.state not in _AUTHENTICATED:
+        core.drop("transaction too early", header.name, len(datagram.data), datagram.remote)
+    elif transaction.receive(core, sa, datagram):
+        if sa.usable:
+            authentic(core, sa, datagram)
+        _take_early(core, sa)
 
 
 # Quick mode
@@ -220,7 +242,7 @@ def _take_early(core: Core, sa: IsakmpSa) -> None:
 
 def _quick(core: Core, sa: IsakmpSa, datagram: Datagram) -> None:
     header = datagram.header
-    if sa.state in _NEARLY_UP and header.message_id:
+    if header.message_id and (sa.state in _NEARLY_UP or sa.state is Phase1.XAUTH):
         _hold(core, sa, datagram)
         return
     if not sa.usable or not header.encrypted or header.message_id == 0:

@@ -9,7 +9,7 @@ import hmac
 from collections.abc import Callable
 
 from vpnengine.contract.events import Side
-from vpnengine.ikev1 import agreements, channel, dpd, keys, lifecycle, pairs, quick_mode
+from vpnengine.ikev1 import agreements, channel, dpd, keys, lifecycle, pairs, quick_mode, xauth
 from vpnengine.ikev1.core import Core
 from vpnengine.ikev1.model import IsakmpSa
 from vpnengine.ikev1.states import Phase1, Role
@@ -60,7 +60,7 @@ def send_delete_esp(core: Core, sa: IsakmpSa, spis_in: list[int]) -> None:
 
 def send_delete_isakmp(core: Core, sa: IsakmpSa) -> None:
     """Tell the peer that this ISAKMP SA is gone."""
-    if sa.state is Phase1.ESTABLISHED:
+    if sa.state in (Phase1.ESTABLISHED, Phase1.XAUTH):
         send(core, sa, Delete(c.Protocol.ISAKMP, (sa.cookies,)), "delete ISAKMP")
 
 
@@ -151,6 +151,8 @@ def _notified(core: Core, sa: IsakmpSa, notification: Notification) -> None:
     }
     if number in handlers:
         handlers[number]()
+    elif number < c.Notify.CONNECTED and sa.state is Phase1.XAUTH:
+        xauth.ended_by_peer(core, sa)
     elif number < c.Notify.CONNECTED and (sa.state is not Phase1.ESTABLISHED or _refuses_us(core, sa, number)):
         lifecycle.refused_identity(core, sa, c.notify_name(number))
     elif number < c.Notify.CONNECTED:

@@ -61,7 +61,12 @@ class Resolve:
     host: str
 
 
-Effect = InstallSa | RemoveSa | MoveSa | Resolve
+@dataclass(frozen=True)
+class PoliciesChanged:
+    """Selectors or inner addresses that mode config has assigned have changed: ask the endpoint for them."""
+
+
+Effect = InstallSa | RemoveSa | MoveSa | Resolve | PoliciesChanged
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from vpnengine.contract.config import StartMode
 from vpnengine.ikev1 import (
     addresses,
     agreements,
+    clients,
     dpd,
     informational,
     lifetimes,
@@ -13,6 +14,7 @@ from vpnengine.ikev1 import (
     negotiate,
     pairs,
     signature_proof,
+    xauth,
 )
 from vpnengine.ikev1.core import Core
 from vpnengine.ikev1.faults import Fault, MismatchFault, PathFault, PeerFault
@@ -220,12 +222,17 @@ def forget(core: Core, sa: IsakmpSa) -> None:
         "lifetime",
         "pump",
         "early",
+        "xauth",
+        "config",
     ):
         core.timers.cancel((kind, sa.cookies))
     for exchange in list(sa.quick.values()):
         negotiate.drop_quick(core, sa, exchange)
     if sa.role is Role.INITIATOR:
         core.pacing.leave(sa.peer.id)
+    for number in sa.transactions:
+        core.timers.cancel(("retransmit", (sa.cookies, number)))
+    clients.release_if_idle(core, sa.peer)
 
 
 def phase1_timeout(core: Core, sa: IsakmpSa) -> None:
@@ -317,6 +324,7 @@ def after_failure(core: Core, peer: Peer) -> None:
         if first_cause is not None:
             peer.last_failure = first_cause
     peer.wanted.clear()
+    peer.seeking = False
     peer.failures += 1
     peer.stale = True
     addresses.try_next(core, peer)
@@ -363,7 +371,10 @@ def purge(core: Core, peer: Peer) -> None:
 
 
 def terminate(core: Core, peer: Peer) -> None:
-    """Delete all SAs of a peer and tell it."""
+    """Delete all SAs of a peer, or of all its clients, and tell the other end."""
+    for client in list(peer.clients.values()):
+        terminate(core, client)
+    peer.seeking = False
     sa = peer.current()
     if sa is not None:
         informational.send_delete_esp(core, sa, [p.params.spi_in for p in peer.pairs])
@@ -376,6 +387,7 @@ def terminate(core: Core, peer: Peer) -> None:
             forget(core, old)
     peer.wanted.clear()
     core.timers.cancel(("retry", peer.id))
+    clients.disown(core, peer)
 
 
 def deleted_by_peer(core: Core, sa: IsakmpSa) -> None:
@@ -385,6 +397,9 @@ def deleted_by_peer(core: Core, sa: IsakmpSa) -> None:
     and what stayed here would send into the void.
     """
     peer = sa.peer
+    if sa.state is Phase1.XAUTH:
+        xauth.ended_by_peer(core, sa)
+        return
     core.emit("ike.phase1.peer_deleted", sa=sa, cookies=sa.name)
     forget(core, sa)
     if any(other.state is Phase1.ESTABLISHED for other in peer.sas) or peer.negotiating() is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vpnengine.ikev1 import agreements, authentication, lifecycle, phase1, retransmit, vendors
+from vpnengine.ikev1 import agreements, authentication, lifecycle, phase1, retransmit, vendors, xauth
 from vpnengine.ikev1.core import Core
 from vpnengine.ikev1.model import Datagram, IsakmpSa, Peer
 from vpnengine.ikev1.states import Phase1, Role
@@ -79,7 +79,7 @@ def main_5(core: Core, sa: IsakmpSa, header: Header, payloads: Payloads) -> None
     phase1.send_encrypted(core, sa, chain, "main 6")
     core.timers.cancel(("half-open", sa.cookies))
     core.timers.cancel(("silent", sa.cookies))
-    lifecycle.established(core, sa, first=phase1.has_initial_contact(payloads))
+    xauth.finish_phase1(core, sa, first=phase1.has_initial_contact(payloads))
 
 
 def main_6(core: Core, sa: IsakmpSa, header: Header, payloads: Payloads) -> None:
@@ -89,7 +89,7 @@ def main_6(core: Core, sa: IsakmpSa, header: Header, payloads: Payloads) -> None
     retransmit.cancel(core, sa.cookies)
     sa.reply = None
     agreements.take_phase1(core, sa, payloads)
-    lifecycle.established(core, sa, first=phase1.has_initial_contact(payloads))
+    xauth.finish_phase1(core, sa, first=phase1.has_initial_contact(payloads))
 
 
 def _send_key_exchange(core: Core, sa: IsakmpSa, what: str) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from vpnengine.contract.algorithms import DhGroup
 from vpnengine.contract.config import PeerConfig
 from vpnengine.contract.policies import IkeProposal
+from vpnengine.contract.remote_access import ConfigClient
 from vpnengine.contract.selectors import SelectorConfig
 from vpnengine.contract.status import LastFailure
 from vpnengine.crypto.dh import KeyExchange
@@ -21,7 +24,8 @@ from vpnengine.ikev1.interface import Transmit
 from vpnengine.ikev1.keys import Phase1Keys
 from vpnengine.ikev1.lifetimes import NOTHING, Life
 from vpnengine.ikev1.natt import NO_NAT, NO_ORIGINALS, Nat, Originals, Version
-from vpnengine.ikev1.states import Phase1, Quick, Role
+from vpnengine.ikev1.states import Phase1, Quick, Role, Step
+from vpnengine.isakmp.configuration import Configuration, Item
 from vpnengine.isakmp.constants import AUTH_PSK, Exchange
 from vpnengine.isakmp.message import Header
 from vpnengine.isakmp.payloads import Identification
@@ -84,6 +88,29 @@ class QuickExchange:
     spi_out: int = 0
     originals: Originals = NO_ORIGINALS
     commit: bool = False
+
+
+@dataclass
+class Transaction:
+    """One transaction exchange."""
+
+    message_id: int
+    role: Role
+    state: Step
+    iv: bytes
+    answered: Callable[[Configuration], None] | None = None
+    received: bytes = b""
+    reply: Transmit | None = None
+    resent: int = 0
+    tries: int = 0
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a request or a set is answered with, and what follows when that is sent."""
+
+    items: Sequence[Item]
+    then: Callable[[], None] | None = None
 
 
 @dataclass
@@ -152,6 +179,11 @@ class IsakmpSa:
     unconfirmed: bool = False
     quick_from: float = 0.0
     early: Datagram | None = None
+    user: str = ""
+    xauth_rounds: int = 0
+    granted: bool = False
+    first_contact: bool = False
+    transactions: dict[int, Transaction] = field(default_factory=dict)
 
     @property
     def cookies(self) -> bytes:
@@ -176,6 +208,10 @@ class Peer:
     ``hosts`` are its addresses by the names they were found under, ``local_hosts`` the addresses of
     this host that lead there; ``place`` is the name in use, among ``names``. A ``decoy`` stands for an
     unknown identity: it is negotiated with like a peer, under a secret that nobody has.
+
+    ``clients`` are the clients of a row that gives addresses, by user or identity: each is a peer
+    of its own with the row as ``parent``. ``assigned`` is the inner address of such a client, or
+    our own if we are the client; ``seeking`` is True while we want one.
     """
 
     config: PeerConfig
@@ -188,6 +224,11 @@ class Peer:
     asking: set[str] = field(default_factory=set)
     place: int = 0
     decoy: bool = False
+    parent: Peer | None = None
+    who: str = ""
+    clients: dict[str, Peer] = field(default_factory=dict)
+    assigned: ipaddress.IPv4Address | None = None
+    seeking: bool = False
     stale: bool = False
     sas: list[IsakmpSa] = field(default_factory=list)
     pairs: list[Pair] = field(default_factory=list)
@@ -230,6 +271,11 @@ class Peer:
     def negotiating(self) -> IsakmpSa | None:
         """A phase 1 that we have begun and that is not established yet."""
         return next((sa for sa in self.sas if sa.role is Role.INITIATOR and sa.state is not Phase1.ESTABLISHED), None)
+
+    @property
+    def needs_address(self) -> bool:
+        """True if we are the client and have no inner address yet."""
+        return isinstance(self.config.mode_config, ConfigClient) and self.assigned is None
 
     def live_pair(self, selector: Selector) -> Pair | None:
         """The newest pair that carries a selector and is not being replaced."""

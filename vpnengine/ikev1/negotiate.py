@@ -27,13 +27,16 @@ def want(core: Core, peer: Peer, selector: Selector, force: bool = False) -> Non
 def want_all(core: Core, peer: Peer) -> None:
     """Every configured selector is to have an SA pair, also those that were refused a moment ago."""
     peer.cooling.clear()
+    if peer.needs_address:
+        peer.seeking = True
+        pump(core, peer)
     for selector in peer.selectors:
         want(core, peer, selector)
 
 
 def pump(core: Core, peer: Peer) -> None:
     """Start whatever can be started: phase 1 if there is none, else the next quick modes."""
-    if not peer.wanted:
+    if not peer.wanted and not peer.seeking:
         return
     sa = peer.current()
     if sa is None:

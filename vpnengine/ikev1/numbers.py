@@ -54,7 +54,9 @@ METHOD_NAMES = {
     11: "ecdsa-521",
     64221: "hybrid-rsa",
     65001: "xauth-psk",
+    65002: "xauth-psk-responder",
     65005: "xauth-rsa",
+    65006: "xauth-rsa-responder",
 }
 _AES_MODES = {
     "": Esp.AES_CBC,

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from vpnengine.contract.config import StartMode
 from vpnengine.esp.sa import Address, Selector
-from vpnengine.ikev1 import informational, lifecycle, lifetimes, negotiate
+from vpnengine.ikev1 import clients, informational, lifecycle, lifetimes, negotiate
 from vpnengine.ikev1.core import Core
 from vpnengine.ikev1.interface import InstallSa, MoveSa, RemoveSa
 from vpnengine.ikev1.lifetimes import Life
@@ -161,6 +161,7 @@ def drop(core: Core, peer: Peer, pair: Pair) -> None:
     core.timers.cancel(("rekey", pair.timer))
     core.timers.cancel(("expire", pair.timer))
     core.effects.append(RemoveSa(pair.params.spi_in))
+    clients.release_if_idle(core, peer)
 
 
 def deleted_by_peer(core: Core, peer: Peer, spi_out: int) -> None:

@@ -6,7 +6,9 @@ from collections.abc import Callable
 
 from vpnengine.contract.policies import RetransmitPolicy
 from vpnengine.ikev1.core import Core
-from vpnengine.ikev1.model import IsakmpSa, QuickExchange
+from vpnengine.ikev1.model import IsakmpSa, QuickExchange, Transaction
+
+Holder = IsakmpSa | QuickExchange | Transaction
 
 MAX_REPEATED_REPLIES = 8
 UNHEARD = 2  # a message or two get lost anywhere
@@ -16,7 +18,7 @@ def start(
     core: Core,
     key: object,
     policy: RetransmitPolicy,
-    holder: IsakmpSa | QuickExchange,
+    holder: Holder,
     give_up: Callable[[], None],
     sa: IsakmpSa | None = None,
 ) -> None:
@@ -43,7 +45,7 @@ def _arm(
     core: Core,
     key: object,
     policy: RetransmitPolicy,
-    holder: IsakmpSa | QuickExchange,
+    holder: Holder,
     give_up: Callable[[], None],
     sa: IsakmpSa | None,
 ) -> None:
@@ -64,7 +66,7 @@ def _arm(
     core.timers.set(("retransmit", key), core.now + delay, f"retransmit {holder.state}", due)
 
 
-def answer_duplicate(core: Core, sa: IsakmpSa, holder: IsakmpSa | QuickExchange, what: str) -> None:
+def answer_duplicate(core: Core, sa: IsakmpSa, holder: Holder, what: str) -> None:
     """The peer repeats its last message: our answer was lost. Repeat it, but not for ever."""
     if holder.reply is None or holder.resent >= MAX_REPEATED_REPLIES:
         return

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from vpnengine.isakmp.configuration import ConfigType
 from vpnengine.isakmp.constants import Exchange
 
 
@@ -29,6 +30,7 @@ class Phase1(StrEnum):
     MM5_SENT = "MM5-sent"
     AM1_SENT = "AM1-sent"
     AM2_SENT = "AM2-sent"
+    XAUTH = "xauth"
     ESTABLISHED = "established"
     DEAD = "dead"
 
@@ -42,6 +44,15 @@ class Quick(StrEnum):
     DONE = "done"
 
 
+class Step(StrEnum):
+    """States of a transaction exchange."""
+
+    START = "start"
+    REQUEST_SENT = "request-sent"
+    SET_SENT = "set-sent"
+    DONE = "done"
+
+
 @dataclass(frozen=True)
 class Row:
     """One transition: ``handler`` deals with the message, ``following`` is the state after it succeeds.
@@ -52,6 +63,14 @@ class Row:
     handler: str
     following: Phase1 | Quick
     encrypted: bool | None
+    source: str
+
+
+@dataclass(frozen=True)
+class TransactionRow:
+    """One transition of a transaction exchange; its messages are always encrypted."""
+
+    following: Step
     source: str
 
 
@@ -88,6 +107,29 @@ QUICK_MODE: dict[tuple[Role, Quick], Row] = {
     (_I, Quick.DONE): Row("quick_4", Quick.DONE, True, "RFC 2409 section 5.5 with RFC 2408 section 3.1, N/CONNECTED"),
     (_R, Quick.QM2_SENT): Row("quick_3", Quick.DONE, True, "RFC 2409 section 5.5, HDR*, HASH(3)"),
 }
+
+
+_MODE_CFG = "draft-ietf-ipsec-isakmp-mode-cfg-05 section 3.4"
+TRANSACTION: dict[tuple[Role, Step, int], TransactionRow] = {
+    (_I, Step.REQUEST_SENT, ConfigType.REPLY): TransactionRow(Step.DONE, f"{_MODE_CFG}, request/reply"),
+    (_I, Step.SET_SENT, ConfigType.ACK): TransactionRow(Step.DONE, f"{_MODE_CFG}, set/ack"),
+    (_R, Step.START, ConfigType.REQUEST): TransactionRow(Step.DONE, f"{_MODE_CFG}, request/reply"),
+    (_R, Step.START, ConfigType.SET): TransactionRow(Step.DONE, f"{_MODE_CFG}, set/ack"),
+    # XAUTH may go on under one message id (draft-ietf-ipsec-isakmp-xauth-06 section 3).
+    (_R, Step.DONE, ConfigType.REQUEST): TransactionRow(Step.DONE, "draft-ietf-ipsec-isakmp-xauth-06 section 3"),
+    (_R, Step.DONE, ConfigType.SET): TransactionRow(Step.DONE, "draft-ietf-ipsec-isakmp-xauth-06 section 3"),
+}
+
+
+def transaction_row(role: Role, state: Step, kind: int) -> TransactionRow:
+    """The row for a message of a transaction exchange.
+
+    :raises UnexpectedMessage: if none is expected in this state.
+    """
+    row = TRANSACTION.get((role, state, kind))
+    if row is None:
+        raise UnexpectedMessage(f"configuration message {kind} in state {state} as {role}")
+    return row
 
 
 def phase1_row(exchange: int, role: Role, state: Phase1) -> Row:

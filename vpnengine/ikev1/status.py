@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from vpnengine.contract.status import PeerStatus, Phase1Status, SaState, SaStatus
+from vpnengine.contract.status import ClientStatus, PeerStatus, Phase1Status, SaState, SaStatus
 from vpnengine.esp.sa import IpsecSaPair
 from vpnengine.ikev1 import numbers
 from vpnengine.ikev1.core import Core
@@ -20,14 +20,27 @@ def peer_status(core: Core, peer: Peer) -> PeerStatus:
         remote=peer.config.remote,
         start=peer.config.start.value,
         phase1=_phase1(core, peer),
-        sas=tuple(_pair(core, pair) for pair in peer.pairs),
+        sas=tuple(_pair(core, pair) for one in (peer, *peer.clients.values()) for pair in one.pairs),
         selectors=tuple((s.local_text, s.remote_text) for s in peer.selectors),
+        assigned=str(peer.assigned) if peer.assigned else None,
+        clients=tuple(_client(client) for client in peer.clients.values()),
         last_failure=peer.last_failure,
     )
 
 
+def _client(client: Peer) -> ClientStatus:
+    sa = client.current()
+    return ClientStatus(
+        name=client.who,
+        address=str(client.assigned) if client.assigned else None,
+        remote=str(sa.remote) if sa else None,
+    )
+
+
 def _phase1(core: Core, peer: Peer) -> Phase1Status:
-    sa = peer.current()
+    """The newest ISAKMP SA; of a row with clients, that of one of them."""
+    found = (one.current() for one in (peer, *reversed(peer.clients.values())))
+    sa = next((sa for sa in found if sa is not None), None)
     if sa is not None:
         return _established(core, sa)
     busy = peer.negotiating() or (peer.sas[-1] if peer.sas else None)

@@ -13,11 +13,12 @@ DPD_PREFIX = bytes.fromhex("afcad71368a1f1c96b8696fc7757")  # the version follow
 DPD = DPD_PREFIX + b"\x01\x00"
 FRAGMENTATION_PREFIX = bytes.fromhex("4048b7d56ebce88525e7de7f00d6c2d3")  # a word of capabilities may follow
 FRAGMENTATION = FRAGMENTATION_PREFIX + b"\x80\x00\x00\x00"
+XAUTH = bytes.fromhex("09002689dfd6b712")
 KNOWN: tuple[tuple[bytes, str], ...] = (
     *((version.vendor, version.name) for version in natt.VERSIONS),
     (DPD_PREFIX, "DPD"),
     (FRAGMENTATION_PREFIX, "FRAGMENTATION"),
-    (bytes.fromhex("09002689dfd6b712"), "XAUTH"),
+    (XAUTH, "XAUTH"),
     (bytes.fromhex("12f5f28c457168a9702d9fe274cc"), "CISCO-UNITY"),
     (bytes.fromhex("1f07f70eaa6514d3b0fa96542a50"), "CISCO-VPN3000"),
     (bytes.fromhex("1e2b516905991c7d7c96fcbfb587e461"), "MS NT5 ISAKMPOAKLEY"),
@@ -44,6 +45,8 @@ def ours(sa: IsakmpSa) -> list[Payload]:
     found = [VendorId(version.vendor) for version in versions] + [VendorId(DPD)]
     if config.fragmentation != "off":
         found.append(VendorId(FRAGMENTATION))
+    if config.xauth is not None:
+        found.append(VendorId(XAUTH))
     return [*found]
 
 

@@ -215,8 +215,13 @@ class Encapsulation(IntEnum):
 KEY_IKE = 1  # transform identifier KEY_IKE, RFC 2407 section 4.4.2
 AUTH_PSK = 1  # authentication methods, RFC 2409 appendix A
 AUTH_RSA = 3
+# Init and Resp say which end of phase 1 shows a user's password: draft-ietf-ipsec-isakmp-xauth-06 section 4.4.
+AUTH_XAUTH_INIT_PSK, AUTH_XAUTH_RESP_PSK = 65001, 65002
+AUTH_XAUTH_INIT_RSA, AUTH_XAUTH_RESP_RSA = 65005, 65006
 AUTH_ECDSA_256, AUTH_ECDSA_384, AUTH_ECDSA_521 = 9, 10, 11  # RFC 4754 section 4
-SIGNATURE_METHODS = frozenset((AUTH_RSA, AUTH_ECDSA_256, AUTH_ECDSA_384, AUTH_ECDSA_521))
+SIGNATURE_METHODS = frozenset(
+    (AUTH_RSA, AUTH_ECDSA_256, AUTH_ECDSA_384, AUTH_ECDSA_521, AUTH_XAUTH_INIT_RSA, AUTH_XAUTH_RESP_RSA)
+)
 LIFE_SECONDS = 1
 LIFE_KILOBYTES = 2
 EXTENDED_SEQUENCE_64 = 1  # RFC 4304 section 2

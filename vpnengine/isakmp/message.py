@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from vpnengine.isakmp.configuration import Configuration
 from vpnengine.isakmp.constants import HEADER_LENGTH, VERSION_1_0, Flag, PayloadType, exchange_name
 from vpnengine.isakmp.errors import DecodeError
 from vpnengine.isakmp.payloads import (
@@ -45,6 +46,7 @@ _PARSERS: dict[int, tuple[str, Callable[[Reader], Payload]]] = {
     PayloadType.NOTIFICATION: ("NOTIFICATION", Notification.parse),
     PayloadType.DELETE: ("DELETE", Delete.parse),
     PayloadType.VENDOR_ID: ("VENDOR-ID", VendorId.parse),
+    PayloadType.ATTRIBUTES: ("ATTRIBUTES", Configuration.parse),
     PayloadType.NAT_D: ("NAT-D", NatD.parse),
     PayloadType.NAT_OA: ("NAT-OA", NatOa.parse),
     PayloadType.NAT_D_DRAFT: ("NAT-D", NatD.parse_draft),

@@ -1,0 +1,79 @@
+"""Clients of one row: each has its own SAs, inner address and selectors, under the row's configuration."""
+
+from __future__ import annotations
+
+import ipaddress
+
+from vpnengine.contract.remote_access import ConfigServer
+from vpnengine.contract.selectors import SelectorConfig
+from vpnengine.esp.sa import Selector
+from vpnengine.ikev1.core import Core
+from vpnengine.ikev1.interface import PoliciesChanged
+from vpnengine.ikev1.leases import Pool
+from vpnengine.ikev1.model import IsakmpSa, Peer, make_selector
+
+
+def adopt(core: Core, sa: IsakmpSa) -> None:
+    """Phase 1 of a client is up: its SA joins what the same user, or the same identity, has already."""
+    row = sa.peer
+    if row.parent is not None or not isinstance(row.config.mode_config, ConfigServer):
+        return
+    who = sa.user or sa.remote_identity
+    client = row.clients.get(who)
+    if client is None:
+        client = row.clients[who] = Peer(row.config, row.psk, row.credentials, (), parent=row, who=who)
+    core.hand_over(sa, client)
+
+
+def pool_of(core: Core, client: Peer) -> Pool:
+    """The pool that a client's address comes from."""
+    config = client.config.mode_config
+    assert isinstance(config, ConfigServer)  # noqa: S101 - adopt() makes clients for such rows only
+    return core.leases.pool(config.pool)
+
+
+def assign(core: Core, client: Peer, address: ipaddress.IPv4Address) -> None:
+    """The client has this inner address from now on."""
+    if client.assigned != address:
+        client.assigned = address
+        client.selectors = _selectors((*client.config.local_subnets,), (f"{address}/32",))
+        core.effects.append(PoliciesChanged())
+
+
+def own(core: Core, peer: Peer, address: ipaddress.IPv4Address) -> bool:
+    """We are the client and have this inner address from now on. False if we had it already."""
+    if peer.assigned == address:
+        return False
+    peer.seeking = False
+    peer.assigned = address
+    peer.selectors = _selectors((f"{address}/32",), peer.config.remote_subnets)
+    core.effects.append(PoliciesChanged())
+    return True
+
+
+def disown(core: Core, peer: Peer) -> None:
+    """Our inner address is not ours any more."""
+    if peer.assigned is not None and peer.parent is None:
+        peer.assigned, peer.selectors = None, ()
+        core.effects.append(PoliciesChanged())
+
+
+def _selectors(mine: tuple[str, ...], theirs: tuple[str, ...]) -> tuple[Selector, ...]:
+    return tuple(
+        # A client's address may lie within what it may reach: 0.0.0.0/0, or a pool that is part of the LAN.
+        make_selector(SelectorConfig.model_construct(local=one, remote=other, protocol=0, local_port=0, remote_port=0))
+        for one in mine
+        for other in theirs
+        if (":" in one) == (":" in other)
+    )
+
+
+def release_if_idle(core: Core, client: Peer) -> None:
+    """A client without any SA has gone; its address is free, and remembered for it."""
+    row = client.parent
+    if row is None or client.sas or client.pairs or row.clients.get(client.who) is not client:
+        return
+    del row.clients[client.who]
+    if client.assigned is not None:
+        pool_of(core, client).release(client.who)
+        core.effects.append(PoliciesChanged())
