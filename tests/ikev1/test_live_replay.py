@@ -26,9 +26,9 @@ REPLAYED = [name for name in NAMES if name != MISMATCH]
 def recording(request: pytest.FixtureRequest) -> Recording:
     found = Recording(request.param)
     method = found.transform.get(IkeAttribute.AUTHENTICATION)
-    if method not in authentication.METHODS:
+    if authentication.METHODS[method or 0].client is not None:
         pytest.skip(
-            f"authentication method {method} (XAUTH) is not spoken yet; its keys and hashes are checked all the same"
+            "the replay does not carry XAUTH yet; the keys and hashes are checked, and XAUTH against strongSwan"
         )
     return found
 
