@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.ikev1.pair import LEFT, RIGHT, Address, Network, Node, document, mirrored, peer_row
 from tests.ikev1.test_negotiation import joined, up
 from vpnengine.ikev1 import informational, quick_mode
-from vpnengine.ikev1.interface import InitiatePeer, RekeyPeer, TerminatePeer
+from vpnengine.ikev1.interface import InitiatePeer, RekeyPeer, TerminatePeer, Traffic
 from vpnengine.isakmp.constants import Exchange, Flag, Notify
 from vpnengine.isakmp.message import Header
 from vpnengine.isakmp.payloads import Notification
@@ -101,6 +101,27 @@ def test_delete_and_new_quick_mode_in_either_order(late: str) -> None:
     pairs.delete(core, peer, peer.pairs[0])
     network.drain(network.right)
     assert network.run(20, lambda: network.pairs_agree(1) and not first & set(network.left.installed))
+
+
+@pytest.mark.parametrize("used", ["newer", "surplus", "none"])
+def test_a_surplus_pair_goes_when_the_peer_shows_which_one_it_uses(used: str) -> None:
+    """Both ends have replaced a pair at once; the left one hears on one of the two."""
+    network = joined()
+    up(network)
+    network.run(20)
+    network.command(network.left, RekeyPeer("right", 2))
+    network.command(network.right, RekeyPeer("left", 2))
+    network.run(1)
+    pairs_here = network.left.endpoint._core.peers["right"].pairs
+    newer = next(pair for pair in pairs_here if not pair.replaced)
+    surplus = [pair for pair in pairs_here if pair.replaced][-1]
+    for _ in range(40):
+        network.run(1)
+        heard = {"newer": newer, "surplus": surplus, "none": None}[used]
+        if heard is not None:
+            network.command(network.left, Traffic({heard.params.spi_in: network.now}))
+    assert (surplus.params.spi_in in network.left.installed) is (used != "newer")
+    assert newer.params.spi_in in network.left.installed and newer.params.spi_out in network.right.installed
 
 
 def test_both_ends_replace_phase_1_at_once() -> None:

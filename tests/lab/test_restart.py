@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from lab.net import parse_ping
 from lab.topology import FAR_HOST, LAN_HOST
 from tests.lab.rig import Rig, eventually
 
@@ -22,3 +23,27 @@ def test_the_peers_probe_brings_a_restarted_engine_back(rig: Callable[..., Rig])
     assert topology.host.ping(LAN_HOST, count=3).lost == 0
     assert eventually(lambda: len(topology.strongswan.children()) == 1)
     assert engine.stats()["ike"]["phase 1 begun for a lost one"] == 1
+
+
+@pytest.mark.parametrize("phase", [1, 2])
+def test_both_ends_replace_at_once_under_traffic(rig: Callable[..., Rig], phase: int) -> None:
+    topology, engine = rig()
+    assert topology.lan.ping(FAR_HOST, count=2).lost == 0
+    flood = topology.lan.ping_in_background(FAR_HOST, None, count=500, interval=0.02)
+    for _ in range(3):
+        topology.strongswan.command("rekey", **({"child": "net1-1"} if phase == 2 else {"ike": "site"}))
+        engine.ctl("rekey", "Gateway", "--phase", str(phase))
+        engine.namespace.run("sleep", "1.5")
+    output, _ = flood.communicate(timeout=40)
+    assert parse_ping(output).lost == 0
+    mature = [sa for sa in engine.status()["sas"] if sa["state"] == "mature"]
+    assert len(mature) == 1
+
+    def one_is_left() -> bool:
+        topology.lan.ping(FAR_HOST, count=5, interval=0.5)
+        return len(topology.strongswan.children()) == 1 and len(engine.status()["sas"]) == 1
+
+    assert eventually(one_is_left, 45)
+    ours, theirs = engine.status()["sas"][0], topology.strongswan.children()[0]
+    assert ours["spi_out"] == theirs["spi-in"]
+    assert topology.lan.ping(FAR_HOST, count=2).lost == 0

@@ -228,6 +228,10 @@ class IkeEndpoint:
     def _traffic(self, last_in: dict[int, float]) -> None:
         for spi, at in last_in.items():
             held = self._core.pairs.get(spi)
-            sa = held[0].current() if held else None
+            if held is None:
+                continue
+            peer, pair = held
+            pair.last_in = max(pair.last_in, at)
+            sa = peer.current()
             if sa is not None:
                 dpd.heard(self._core, sa, at)

@@ -53,6 +53,7 @@ class Pair:
     offered: Life = NOTHING
     replaced: bool = False
     confirmed: bool = False
+    last_in: float = 0.0
 
     @property
     def kind(self) -> str:

@@ -102,16 +102,30 @@ def _replace(core: Core, peer: Peer, older: Pair, newer: Pair) -> None:
     """Make before break: the older pair goes on receiving for what is on its way.
 
     Who began the replacement deletes the older pair; the other side waits somewhat longer.
-    If both ends began a successor at once, each may take its own for the newer. Then neither
-    is deleted, or the two ends would delete one each; the surplus pair ends with its life.
+    If both ends began a successor at once, each may take its own for the newer, and the two
+    would delete one each: the surplus pair waits until the peer shows which one it uses.
     """
     older.replaced = True
     core.timers.cancel(("rekey", older.timer))
     if older.role is not newer.role and newer.created - older.created < AT_ONCE_S:
+        older.last_in = max(older.last_in, core.now)
+        _watch_surplus(core, peer, older)
         return
     linger = LINGER_S if newer.role is Role.INITIATOR else 3 * LINGER_S
     when = min(older.expires, core.now + linger)
     core.timers.set(("expire", older.timer), when, "a replaced IPsec SA", lambda: delete(core, peer, older))
+
+
+def _watch_surplus(core: Core, peer: Peer, surplus: Pair) -> None:
+    """Delete a surplus pair once the peer has gone on sending on the other one alone; else it ends with its life."""
+    current = peer.live_pair(surplus.params.selector)
+    if current is not None and current.last_in - surplus.last_in > AT_ONCE_S:
+        delete(core, peer, surplus)
+        return
+    due = core.now + LINGER_S
+    if due < surplus.expires:
+        again = ("surplus", surplus.timer)
+        core.timers.set(again, due, "a surplus IPsec SA", lambda: _watch_surplus(core, peer, surplus))
 
 
 def rekey(core: Core, peer: Peer, pair: Pair) -> None:
@@ -160,6 +174,7 @@ def drop(core: Core, peer: Peer, pair: Pair) -> None:
         peer.pairs.remove(pair)
     core.timers.cancel(("rekey", pair.timer))
     core.timers.cancel(("expire", pair.timer))
+    core.timers.cancel(("surplus", pair.timer))
     core.effects.append(RemoveSa(pair.params.spi_in))
     clients.release_if_idle(core, peer)
 
