@@ -52,6 +52,7 @@ def test_the_version_that_both_know_is_chosen(left: str, right: str, version: st
     for node in (network.left, network.right):
         said = [event.text for event in node.events if event.code == "ike.natt.version"]
         assert said == ([f"Selected NAT-T version: {version}"] if version else [])
+        assert node.endpoint.peer_statuses(network.now)[0].phase1.nat_traversal == version
     draft = version is not None and version != RFC
     kinds = {p.kind for p in clear_payloads(network, LEFT) if isinstance(p, NatD)}
     assert kinds == ({PayloadType.NAT_D_DRAFT if draft else PayloadType.NAT_D} if version else set())

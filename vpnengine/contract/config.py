@@ -25,7 +25,7 @@ from vpnengine.contract.identity import Identity
 from vpnengine.contract.policies import DpdPolicy, Phase1Policy, Phase2Policy, RetransmitPolicy, weak_choices
 from vpnengine.contract.problems import Problem, Refused, problems_of
 from vpnengine.contract.remote_access import AddressPool, ModeConfig, Xauth, XauthPolicy
-from vpnengine.contract.selectors import Protected, SelectorConfig, check_hosts
+from vpnengine.contract.selectors import Key, Protected, check_hosts
 from vpnengine.contract.types import Host, Model, Remote, remote_networks
 
 SCHEMA_VERSION: Literal[1] = 1
@@ -216,11 +216,11 @@ def _check_unique(field: str, values: list[str]) -> None:
 
 def _check_selectors(peers: tuple[PeerConfig, ...]) -> None:
     """Two peers may not claim the same selector: the packet could go to either."""
-    owners: dict[SelectorConfig, str] = {}
+    owners: dict[Key, str] = {}
     for index, peer in enumerate(peers):
         field = "selectors" if peer.selectors else "remote_subnets"
         for selector in peer.protected():
-            owner = owners.setdefault(selector, peer.name)
+            owner = owners.setdefault(selector.key, peer.name)
             if owner != peer.name:
                 what = f"{selector.remote} from {selector.local}"
                 raise ValueError(f"peers.{index}.{field}: {what} already goes to peer “{owner}”")

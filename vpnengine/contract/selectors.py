@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
@@ -14,6 +15,7 @@ PROTOCOLS = {"any": 0, "icmp": 1, "tcp": 6, "udp": 17, "gre": 47, "icmpv6": 58, 
 PROTOCOL_NAMES = {number: name for name, number in PROTOCOLS.items()}
 WITH_PORTS = frozenset({6, 17, 33, 132, 136})  # TCP, UDP, DCCP, SCTP, UDP-Lite
 MAX_SELECTORS = 1024
+Key = tuple[str, str, int, int, int]
 Bounds = tuple[int, int, int]
 """IP version, first and last address as integers."""
 
@@ -44,6 +46,7 @@ Protocol = Annotated[int, BeforeValidator(_protocol), Field(ge=0, le=255)]
 Port = Annotated[int, Field(ge=0, le=65_535)]
 
 
+@lru_cache(4096)
 def bounds(text: str) -> Bounds:
     """The first and last address of a validated subnet or range."""
     first, dash, last = text.partition("-")
@@ -78,6 +81,11 @@ class SelectorConfig(Model):
         if overlap(self.local, self.remote):
             raise ValueError(f"remote: {self.remote} overlaps {self.local}; the two ends need different addresses")
         return self
+
+    @property
+    def key(self) -> Key:
+        """What it says, as a tuple: much faster to compare and to hash than the model."""
+        return self.local, self.remote, self.protocol, self.local_port, self.remote_port
 
     def __str__(self) -> str:
         if not self.protocol:

@@ -46,7 +46,8 @@ class Phase1Status(_Model):
     """The ISAKMP SA that is used for new exchanges with a peer.
 
     ``remote_certificate`` is the subject of the peer's certificate, ``remote_certificate_until``
-    its last second, since 1970.
+    its last second, since 1970. ``nat_traversal`` is the version that both know, ``fragmentation``
+    and ``dpd`` are what the peer has announced.
     """
 
     state: Phase1State
@@ -66,6 +67,8 @@ class Phase1Status(_Model):
     remote_certificate: str | None = None
     remote_certificate_until: float | None = None
     nat: Literal["none", "local", "remote", "both"] | None = None
+    nat_traversal: str | None = None
+    fragmentation: bool | None = None
     dpd: bool | None = None
     rekey_in_s: float | None = None
     expires_in_s: float | None = None

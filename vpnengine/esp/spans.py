@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from functools import lru_cache
 from typing import NamedTuple
 
 IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -49,6 +50,7 @@ def make_span(first: IpAddress, last: IpAddress) -> Span:
     return AddressRange(first, last)
 
 
+@lru_cache(4096)
 def parse_span(text: str) -> Span:
     """A subnet, or ``first-last``.
 

@@ -79,6 +79,8 @@ def _established(core: Core, sa: IsakmpSa) -> Phase1Status:
         remote_certificate=str(sa.peer_certificates[0].subject) if sa.peer_certificates else None,
         remote_certificate_until=sa.peer_certificates[0].not_after if sa.peer_certificates else None,
         nat=_nat(sa),
+        nat_traversal=sa.natt.name if sa.natt else None,
+        fragmentation=sa.peer_has_fragmentation,
         dpd=sa.peer_has_dpd,
         rekey_in_s=round(rekey - core.now, 3) if rekey is not None else None,
         expires_in_s=round((sa.expires or core.now) - core.now, 3),
