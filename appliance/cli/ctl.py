@@ -158,6 +158,7 @@ def _explain(options: argparse.Namespace) -> int:
         return fail(f"no event has the code {options.code}")
     fields = {"title": entry.title, "text": entry.text, "severity": entry.severity.value, "cause": entry.cause}
     fields |= {"here": entry.here, "there": entry.there, "side": entry.side.value}
+    fields["confidence"] = entry.confidence.value if entry.confidence else ""
     if options.json:
         print(json.dumps({"code": entry.code, **fields}))
     else:

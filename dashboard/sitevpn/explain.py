@@ -24,9 +24,15 @@ def places() -> dict[str, dict[str, str]]:
 
 
 def explanations() -> dict[str, dict[str, Any]]:
-    """Event code → title, cause and what to ask of the other side."""
+    """Event code → title, cause, what to ask of the other side, and how sure the cause is."""
     return {
-        entry.code: {"title": entry.title, "cause": entry.cause, "there": entry.there} for entry in CATALOGUE.values()
+        entry.code: {
+            "title": entry.title,
+            "cause": entry.cause,
+            "there": entry.there,
+            "confidence": entry.confidence.value if entry.confidence else "",
+        }
+        for entry in CATALOGUE.values()
     }
 
 

@@ -56,6 +56,7 @@ def test_the_catalogue_is_served(browser: Client) -> None:
     data = browser.get("/events/catalogue/").json()
     assert data["codes"].keys() == CATALOGUE.keys()
     assert data["codes"]["ike.phase1.psk_suspect"]["title"] == "The pre-shared secrets are probably different"
+    assert data["codes"]["ike.phase1.psk_suspect"]["confidence"] == "probable"
     assert data["places"]["Pre-shared secret"] == {"page": "peer", "anchor": "id_secret"}
     assert Client().get("/events/catalogue/").status_code == 302
 

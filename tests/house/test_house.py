@@ -48,7 +48,9 @@ def test_front_door_helps_and_refuses() -> None:
 def test_every_failure_says_what_to_do() -> None:
     for entry in CATALOGUE.values():
         assert entry.title and entry.text
-        if entry.severity in (Severity.ERROR, Severity.WARNING):
+        failing = entry.severity in (Severity.ERROR, Severity.WARNING)
+        assert (entry.confidence is not None) == failing, entry.code
+        if failing:
             assert entry.cause and entry.here and entry.there, entry.code
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vpnengine.contract.entry import Entry
+from vpnengine.contract.entry import Confidence, Entry
 from vpnengine.contract.events import Severity, Side
 
 _TEXT = "the peer's certificate is not verified: {problem}."
@@ -27,6 +27,7 @@ ENTRIES = (
         _CLOCK,
         _RENEW,
         Side.PEER,
+        confidence=Confidence.CERTAIN,
     ),
     Entry(
         "ike.phase1.certificate.not_yet_valid",
@@ -38,6 +39,7 @@ ENTRIES = (
         _CLOCK,
         "Check the clock of the machine that issued the certificate.",
         Side.LOCAL,
+        confidence=Confidence.PROBABLE,
     ),
     Entry(
         "ike.phase1.certificate.unknown_ca",
@@ -50,6 +52,7 @@ ENTRIES = (
         "Add the issuer that the evidence names to the field Trusted CAs, if you trust it.",
         "Let the gateway send the intermediate CAs along, or use a certificate of a CA that is trusted here.",
         Side.LOCAL,
+        confidence=Confidence.CERTAIN,
     ),
     Entry(
         "ike.phase1.certificate.revoked",
@@ -61,6 +64,7 @@ ENTRIES = (
         "Do not accept it. If the list is wrong, put a newer one into the field Revocation list.",
         "Get a new certificate for the gateway, with a new key.",
         Side.PEER,
+        confidence=Confidence.CERTAIN,
     ),
     Entry(
         "ike.phase1.certificate.crl",
@@ -73,6 +77,7 @@ ENTRIES = (
         "Put the CA's present list into the field Revocation list, or empty the field.",
         "Nothing: the list is this side's.",
         Side.LOCAL,
+        confidence=Confidence.CERTAIN,
     ),
     Entry(
         "ike.phase1.certificate.weak",
@@ -85,6 +90,7 @@ ENTRIES = (
         "Nothing here: what is weak can be forged.",
         "Issue the gateway a certificate with RSA of 2048 bits or more, or ECDSA, signed with SHA-256 or better.",
         Side.PEER,
+        confidence=Confidence.CERTAIN,
     ),
     Entry(
         "ike.phase1.certificate.invalid",
@@ -96,6 +102,7 @@ ENTRIES = (
         "Nothing on this side is known to be wrong.",
         "Issue the gateway a certificate whose key usage allows digitalSignature, from a CA that may issue it.",
         Side.PEER,
+        confidence=Confidence.CERTAIN,
     ),
     Entry(
         "ike.phase1.certificate.name",
@@ -107,6 +114,7 @@ ENTRIES = (
         "Change the field Remote identity to one of the names in the certificate.",
         "Issue the gateway a certificate with the expected name among its alternative names.",
         Side.LOCAL,
+        confidence=Confidence.CERTAIN,
     ),
     Entry(
         "ike.phase1.certificate.identity",
@@ -118,6 +126,7 @@ ENTRIES = (
         "Nothing on this side is known to be wrong.",
         "Set the gateway's local identity to the subject of its certificate, or to one of its alternative names.",
         Side.PEER,
+        confidence=Confidence.CERTAIN,
     ),
     Entry(
         "ike.phase1.certificate.signature",
@@ -130,6 +139,7 @@ ENTRIES = (
         "Nothing on this side is known to be wrong.",
         "Check that the gateway's private key belongs to its certificate.",
         Side.PEER,
+        confidence=Confidence.PROBABLE,
     ),
     Entry(
         "ike.phase1.certificate.missing",
@@ -141,6 +151,7 @@ ENTRIES = (
         "Put the peer's own certificate into the field Trusted CAs, if the gateway cannot send it.",
         "Let the gateway send its certificate (often “send certificate: always”).",
         Side.PEER,
+        confidence=Confidence.CERTAIN,
     ),
     Entry(
         "ike.phase1.certificate.own",
@@ -152,6 +163,7 @@ ENTRIES = (
         "Put a new certificate into the field Certificate, and check this appliance's date and time.",
         "Nothing: the certificate is this side's.",
         Side.LOCAL,
+        confidence=Confidence.CERTAIN,
     ),
     Entry(
         "ike.phase1.certificate.refused",
@@ -164,5 +176,6 @@ ENTRIES = (
         "Let the gateway trust the CA of this side's certificate, and expect the identity that it names; its log says "
         "what it refused.",
         Side.PEER,
+        confidence=Confidence.PROBABLE,
     ),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vpnengine.contract.entry import Entry
+from vpnengine.contract.entry import Confidence, Entry
 from vpnengine.contract.events import Severity, Side
 
 ENTRIES = (
@@ -26,6 +26,7 @@ ENTRIES = (
         "Check the host name in the field Public address, and this appliance's DNS and default route.",
         "Ask which host name or address the gateway has.",
         Side.LOCAL,
+        confidence=Confidence.CERTAIN,
     ),
     Entry(
         "engine.peer.readdressed",

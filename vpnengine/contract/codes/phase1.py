@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vpnengine.contract.entry import Entry
+from vpnengine.contract.entry import Confidence, Entry
 from vpnengine.contract.events import Severity, Side
 
 _CHECK_PSK = (
@@ -61,6 +61,7 @@ ENTRIES = (
         "Set NAT traversal of this peer to “auto”.",
         "Nothing on the gateway is known to be wrong.",
         Side.LOCAL,
+        confidence=Confidence.CERTAIN,
     ),
     Entry(
         "ike.natt.unsupported",
@@ -72,6 +73,7 @@ ENTRIES = (
         "Choose “auto” for NAT traversal of this peer, or use a data path that carries ESP without UDP.",
         "Turn NAT traversal (NAT-T, UDP encapsulation) on for this tunnel.",
         Side.PEER,
+        confidence=Confidence.CERTAIN,
     ),
     Entry(
         "ike.phase1.established",
@@ -90,6 +92,7 @@ ENTRIES = (
         "Under Phase 1, choose stronger algorithms, then turn “Allow legacy algorithms” off.",
         "Offer AES, SHA-256 and a group of at least 2048 bits for phase 1.",
         advisory=True,
+        confidence=Confidence.CERTAIN,
     ),
     Entry(
         "ike.phase1.long_life",
@@ -146,6 +149,7 @@ ENTRIES = (
         "Check the field Public address, and that UDP ports 500 and 4500 may leave this site.",
         "Check that the gateway runs, expects this site's public address, and lets UDP ports 500 and 4500 in.",
         Side.PATH,
+        confidence=Confidence.POSSIBLE,
     ),
     Entry(
         "ike.unheard",
@@ -158,6 +162,7 @@ ENTRIES = (
         "Let UDP ports 500 and 4500 leave this site, also as answers.",
         "Let UDP ports 500 and 4500 in from this site's public address, on the gateway and on any firewall before it.",
         Side.PATH,
+        confidence=Confidence.PROBABLE,
     ),
     Entry(
         "ike.phase1.silent",
@@ -171,6 +176,7 @@ ENTRIES = (
         "Let UDP port 4500 in at this site, and IP fragments if certificates are used.",
         "Let UDP port 4500 out at the gateway; look into its log, as it may have refused our answer.",
         Side.PATH,
+        confidence=Confidence.POSSIBLE,
     ),
     Entry(
         "ike.phase1.psk_suspect",
@@ -183,6 +189,7 @@ ENTRIES = (
         _CHECK_PSK,
         "Enter the same pre-shared secret for this site's address.",
         Side.UNKNOWN,
+        confidence=Confidence.PROBABLE,
     ),
     Entry(
         "ike.phase1.hash_mismatch",
@@ -194,6 +201,7 @@ ENTRIES = (
         _CHECK_PSK,
         "Enter the same pre-shared secret for this site's address.",
         Side.UNKNOWN,
+        confidence=Confidence.PROBABLE,
     ),
     Entry(
         "ike.phase1.no_proposal",
@@ -205,6 +213,7 @@ ENTRIES = (
         "Under Phase 1, choose the encryption, hash and Diffie-Hellman group that the peer offers.",
         "Offer one of the phase 1 proposals that this side accepts.",
         Side.LOCAL,
+        confidence=Confidence.CERTAIN,
     ),
     Entry(
         "ike.phase1.refused",
@@ -217,6 +226,7 @@ ENTRIES = (
         "Under Phase 1, choose the encryption, hash and Diffie-Hellman group that the peer is configured for.",
         "Compare the gateway's phase 1 (IKE) proposal and the address it expects with this side's.",
         Side.PEER,
+        confidence=Confidence.PROBABLE,
     ),
     Entry(
         "ike.phase1.bad_choice",
@@ -228,6 +238,7 @@ ENTRIES = (
         "Reduce Phase 1 to the one proposal that the peer is configured for.",
         "Update the gateway, or configure exactly one phase 1 proposal.",
         Side.PEER,
+        confidence=Confidence.CERTAIN,
     ),
     Entry(
         "ike.phase1.identity",
@@ -239,6 +250,7 @@ ENTRIES = (
         "Change the field Remote identity to “{got}”, or leave it empty.",
         "Change the gateway's local identity to “{expected}”.",
         Side.LOCAL,
+        confidence=Confidence.CERTAIN,
     ),
     Entry(
         "ike.phase1.malformed",
@@ -250,6 +262,7 @@ ENTRIES = (
         "Nothing on this side is known to be wrong.",
         "Report it to the gateway's maker, with the evidence.",
         Side.PEER,
+        confidence=Confidence.PROBABLE,
     ),
     Entry(
         "ike.phase1.public_value",
@@ -261,6 +274,7 @@ ENTRIES = (
         "Choose another Diffie-Hellman group under Phase 1.",
         "Check the Diffie-Hellman group, and update the gateway.",
         Side.PEER,
+        confidence=Confidence.PROBABLE,
     ),
     Entry(
         "ike.phase1.notify",
@@ -272,6 +286,7 @@ ENTRIES = (
         "Compare the field Local identity with the identity that the peer expects.",
         "Compare the gateway's expected remote identity with this side's identity.",
         Side.PEER,
+        confidence=Confidence.PROBABLE,
     ),
     Entry(
         "ike.mode.refused",
@@ -283,6 +298,7 @@ ENTRIES = (
         "Set Phase 1 mode of this peer to the gateway's. Aggressive mode is weaker: main mode is the better choice.",
         "Set phase 1 of the gateway to the mode that is configured here; main mode is the better one.",
         Side.PEER,
+        confidence=Confidence.CERTAIN,
     ),
     Entry(
         "ike.unknown_peer",
@@ -294,6 +310,7 @@ ENTRIES = (
         "If it is yours, add a peer with this public address, or correct the field Public address of an existing one.",
         "Check which public address the gateway sends from.",
         Side.LOCAL,
+        confidence=Confidence.CERTAIN,
     ),
     Entry(
         "ike.version",
@@ -305,6 +322,7 @@ ENTRIES = (
         "Nothing: this tunnel is IKEv1.",
         "Set the gateway's IKE version to 1 for this tunnel.",
         Side.PEER,
+        confidence=Confidence.CERTAIN,
     ),
     Entry(
         "ike.no_sa",
@@ -324,6 +342,7 @@ ENTRIES = (
         "Check this site's uplink.",
         "Check that the gateway runs and is reachable.",
         Side.PATH,
+        confidence=Confidence.PROBABLE,
     ),
     Entry("ike.purge", Severity.INFO, 1, "purging ISAKMP-SA spi={cookies}.", "SAs of a peer are removed"),
     Entry(
@@ -337,6 +356,7 @@ ENTRIES = (
         "Set Phase 1 mode to main, if the peer can; else use a random secret of at least 20 characters.",
         "Set phase 1 of the gateway to main mode.",
         Side.LOCAL,
+        confidence=Confidence.CERTAIN,
     ),
     Entry(
         "ike.throttled",
@@ -349,6 +369,7 @@ ENTRIES = (
         "If this is the peer, check why it begins again and again; else block the address on the path.",
         "Check why the gateway begins again and again.",
         Side.PEER,
+        confidence=Confidence.CERTAIN,
     ),
     Entry(
         "ike.identity.unknown",
@@ -360,6 +381,7 @@ ENTRIES = (
         "If it is yours, enter the identity that it uses in the field Remote identity.",
         "Check the gateway's local identity.",
         Side.UNKNOWN,
+        confidence=Confidence.POSSIBLE,
     ),
     Entry(
         "ike.psk.ambiguous",
@@ -371,6 +393,7 @@ ENTRIES = (
         "Enter the same pre-shared secret in all peers at this address, or give them different addresses.",
         "Use the same pre-shared secret, or aggressive mode.",
         Side.LOCAL,
+        confidence=Confidence.CERTAIN,
     ),
     Entry(
         "ike.phase1.selected",
@@ -389,6 +412,7 @@ ENTRIES = (
         "Wait for the peer, or enter its address in the field Public address.",
         "Begin from the gateway.",
         Side.LOCAL,
+        confidence=Confidence.CERTAIN,
     ),
     Entry(
         "ike.flood",
@@ -402,5 +426,6 @@ ENTRIES = (
         "of “any”.",
         "Nothing.",
         Side.PATH,
+        confidence=Confidence.PROBABLE,
     ),
 )

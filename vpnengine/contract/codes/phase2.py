@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vpnengine.contract.entry import Entry
+from vpnengine.contract.entry import Confidence, Entry
 from vpnengine.contract.events import Severity, Side
 
 ENTRIES = (
@@ -44,6 +44,7 @@ ENTRIES = (
         "Under Phase 2, choose stronger algorithms, then turn “Allow legacy algorithms” off.",
         "Offer AES-GCM, or AES with SHA-256, for phase 2.",
         advisory=True,
+        confidence=Confidence.CERTAIN,
     ),
     Entry(
         "ike.phase2.long_life",
@@ -104,6 +105,7 @@ ENTRIES = (
         "Compare Local subnets, Private subnets and Phase 2 with what the peer has.",
         "Look into the gateway's log: it probably refuses the subnets or the phase 2 proposal without telling.",
         Side.PEER,
+        confidence=Confidence.PROBABLE,
     ),
     Entry(
         "ike.phase2.no_phase1",
@@ -114,6 +116,7 @@ ENTRIES = (
         "The tunnel was wanted, but phase 1 failed. The event before says why.",
         "Mend phase 1 first.",
         "Mend phase 1 first.",
+        confidence=Confidence.CERTAIN,
     ),
     Entry(
         "ike.phase2.no_proposal",
@@ -125,6 +128,7 @@ ENTRIES = (
         "Under Phase 2, choose the encryption, integrity and PFS group that the peer offers.",
         "Offer one of the phase 2 proposals that this side accepts.",
         Side.LOCAL,
+        confidence=Confidence.CERTAIN,
     ),
     Entry(
         "ike.phase2.ah",
@@ -137,6 +141,7 @@ ENTRIES = (
         "Under Phase 2, choose ESP.",
         "Offer ESP for phase 2.",
         Side.LOCAL,
+        confidence=Confidence.CERTAIN,
     ),
     Entry(
         "ike.phase2.selectors",
@@ -148,6 +153,7 @@ ENTRIES = (
         "Make Local subnets and Private subnets the mirror image of the peer's.",
         "Make the gateway's local and remote subnets the mirror image of this side's.",
         Side.LOCAL,
+        confidence=Confidence.CERTAIN,
     ),
     Entry(
         "ike.phase2.ids_returned",
@@ -159,6 +165,7 @@ ENTRIES = (
         "Make Local subnets and Private subnets the mirror image of the peer's.",
         "Make the gateway's subnets exactly the mirror image of this side's.",
         Side.PEER,
+        confidence=Confidence.CERTAIN,
     ),
     Entry(
         "ike.phase2.refused",
@@ -170,6 +177,7 @@ ENTRIES = (
         "Compare Local subnets, Private subnets and Phase 2 with what the peer has.",
         "Compare the gateway's phase 2 settings and subnets with this side's.",
         Side.PEER,
+        confidence=Confidence.PROBABLE,
     ),
     Entry(
         "ike.phase2.bad_choice",
@@ -181,6 +189,7 @@ ENTRIES = (
         "Reduce Phase 2 to the one proposal that the peer is configured for.",
         "Configure exactly one phase 2 proposal on the gateway.",
         Side.PEER,
+        confidence=Confidence.CERTAIN,
     ),
     Entry(
         "ike.phase2.malformed",
@@ -192,6 +201,7 @@ ENTRIES = (
         "Nothing on this side is known to be wrong.",
         "Report it to the gateway's maker, with the evidence.",
         Side.PEER,
+        confidence=Confidence.CERTAIN,
     ),
     Entry(
         "ike.lifetime",

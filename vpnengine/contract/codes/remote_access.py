@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vpnengine.contract.entry import Entry
+from vpnengine.contract.entry import Confidence, Entry
 from vpnengine.contract.events import Severity, Side
 
 ENTRIES = (
@@ -23,6 +23,7 @@ ENTRIES = (
         "Check the user's row in the configuration of XAUTH.",
         "Enter the user's name and password as they are configured here.",
         Side.PEER,
+        confidence=Confidence.CERTAIN,
     ),
     Entry(
         "ike.xauth.locked",
@@ -34,6 +35,7 @@ ENTRIES = (
         "Wait until the time of the lock is over; if it was nobody of yours, choose longer passwords.",
         "Stop the attempts, and check name and password.",
         Side.PEER,
+        confidence=Confidence.CERTAIN,
     ),
     Entry(
         "ike.xauth.accepted",
@@ -52,6 +54,7 @@ ENTRIES = (
         "Enter the user name and password that the peer has.",
         "Check the user's row on the gateway.",
         Side.LOCAL,
+        confidence=Confidence.PROBABLE,
     ),
     Entry(
         "ike.xauth.unsupported",
@@ -63,6 +66,7 @@ ENTRIES = (
         "Ask for a user of the plain kind.",
         "Set the gateway's XAUTH to user name and password.",
         Side.PEER,
+        confidence=Confidence.CERTAIN,
     ),
     Entry(
         "ike.xauth.timeout",
@@ -74,6 +78,7 @@ ENTRIES = (
         "Check the path to the peer, and that both ends want XAUTH.",
         "Check that XAUTH is turned on for this tunnel.",
         Side.PATH,
+        confidence=Confidence.POSSIBLE,
     ),
     Entry(
         "ike.xauth.ended",
@@ -85,6 +90,7 @@ ENTRIES = (
         "Check user name and password.",
         "Read the gateway's log about the user.",
         Side.PEER,
+        confidence=Confidence.PROBABLE,
     ),
     Entry(
         "ike.config.assigned",
@@ -110,6 +116,7 @@ ENTRIES = (
         "Make the pool larger, or end clients that are not needed.",
         "Wait until another client has gone.",
         Side.LOCAL,
+        confidence=Confidence.CERTAIN,
     ),
     Entry(
         "ike.config.none",
@@ -121,5 +128,6 @@ ENTRIES = (
         "Check whether the peer expects pull or push, and the private subnets here.",
         "Check the gateway's address pool.",
         Side.PEER,
+        confidence=Confidence.CERTAIN,
     ),
 )
