@@ -42,6 +42,7 @@ class Rig:
         self.engine = EngineProcess(self.topology.site, self.topology.directory / "engine", {})
         self.gateway: Gateway
         self.control: Control
+        self.data_path = "userspace"
         self._pools: tuple[Settings, ...] = ()
         self._impaired = False
         self._running = False
@@ -68,7 +69,7 @@ class Rig:
 
     def start_engine(self) -> None:
         """Start our engine without any peer."""
-        self.engine.config = {"revision": 1, "dataplane": "userspace", "peers": []}
+        self.engine.config = {"revision": 1, "dataplane": self.data_path, "peers": []}
         self.engine.start()
         self.control = Control(self.engine.control)
         self._running = True
@@ -82,11 +83,12 @@ class Rig:
 
     # Between rows
 
-    def reset(self, settings: str = IMPATIENT, fresh: bool = False) -> None:
+    def reset(self, settings: str = IMPATIENT, data_path: str = "userspace", fresh: bool = False) -> None:
         """No impairment, no configuration, no SA at either end. ``settings`` are charon's own."""
         self.unimpair()
-        if fresh or not self._running:
+        if fresh or not self._running or data_path != self.data_path:
             self.stop_engine()
+            self.data_path = data_path
             self.start_engine()
         else:
             self.control.request("apply", config=self._document([]))
@@ -123,7 +125,7 @@ class Rig:
 
     def _document(self, peers: list[dict[str, Any]], **more: Any) -> dict[str, Any]:
         self._revision = getattr(self, "_revision", 1) + 1
-        return {"revision": self._revision, "dataplane": "userspace", "peers": peers} | more
+        return {"revision": self._revision, "dataplane": self.data_path, "peers": peers} | more
 
     def connection(self, scenario: Scenario) -> dict[str, Any]:
         """The peer's side of a scenario, in vici's words."""
@@ -145,6 +147,7 @@ class Rig:
     def _children(self, scenario: Scenario) -> dict[str, Any]:
         child = {"esp_proposals": ["aes256gcm16-modp2048", "aes256-sha256-modp2048"], "rekey_time": "1h"}
         child |= dict(scenario.child)
+        child = {name: value for name, value in child.items() if value is not None}
         mine = child.pop("local_ts", self.topology.connection().local_subnets)
         theirs = child.pop("remote_ts", self.topology.connection().remote_subnets)
         if scenario.options.get("one child"):

@@ -28,7 +28,8 @@ class Run:
     def prepare(self) -> None:
         """Empty both ends, configure them, and remember where the journal stands."""
         settings = str(self.scenario.options.get("charon", IMPATIENT))
-        self.rig.reset(settings, self.scenario.fresh)
+        data_path = self.scenario.options.get("data path", "userspace")
+        self.rig.reset(settings, data_path, self.scenario.fresh)
         self.cursor = int(self.rig.control.request("stats")["events"])
         self._log_start = self.rig.gateway.log_path.stat().st_size
         for part, act in (("weather", self.rig.impair), ("block", self._block), ("block-out", self._block_out)):

@@ -20,8 +20,10 @@ Row = tuple[Scenario, Role]
 def rows(scenarios: Iterable[Scenario], only: str | None = None, role: str | None = None) -> list[Row]:
     """Scenario and role of each row; ``only`` is a shell pattern or a part of the name or kin."""
     found = [(s, r) for s in scenarios for r in s.roles if role in (None, r.value) and _matches(s, only)]
-    # One topology after the other, and among its rows those first that leave charon's settings alone.
-    return sorted(found, key=lambda row: (row[0].kind, str(row[0].options.get("charon", ""))))
+    # One topology after the other, and among its rows those together that need other settings of either daemon.
+    return sorted(
+        found, key=lambda row: (row[0].kind, *(str(row[0].options.get(n, "")) for n in ("charon", "data path")))
+    )
 
 
 def _matches(scenario: Scenario, only: str | None) -> bool:

@@ -51,6 +51,14 @@ ROWS = (
         child={"local_ts": ["10.72.0.0/16"], "remote_ts": ["10.71.0.0/16"]},
     ),
     Scenario(
+        "peer-offers-compression",
+        "compress",
+        tunnel,
+        (Role.RESPONDER,),
+        child={"ipcomp": "yes"},
+        options={"remark": "agreed without IPComp, which the peer offers as an alternative"},
+    ),
+    Scenario(
         "esn-alone",
         "net2net-esn",
         negotiated,
@@ -63,7 +71,75 @@ ROWS = (
         },
     ),
 )
+_L2TP = {
+    "local": "192.0.2.1/32",
+    "remote": "192.0.2.2/32",
+    "protocol": "udp",
+    "local_port": 1701,
+    "remote_port": 1701,
+}
+_HOSTS = {"local": "192.0.2.1/32", "remote": "192.0.2.2/32"}
+
+
+def _transport(name: str, kin: str, row: dict[str, Any], suffix: str, **more: Any) -> Scenario:
+    """Quick mode of transport mode; charon fails to install what it has agreed to."""
+    child = {"mode": "transport", "local_ts": ["192.0.2.2" + suffix], "remote_ts": ["192.0.2.1" + suffix]}
+    ours = _ours(row) | {"phase2": {"mode": "transport"}, "dpd": {"interval_s": 0}} | more.pop("ours", {})
+    options = {
+        "data path": "fake",
+        "agreed": "unable to install",
+        "remark": "negotiation only: kernel-libipsec has no transport mode, and neither has our userspace data path",
+    }
+    return Scenario(name, kin, negotiated, BOTH, ours=ours, child=child, options=options, **more)
+
+
+_AH = {"protocol": "ah", "encryption": "null", "integrity": "sha256"}
+NEGOTIATED = (
+    _transport("transport-host-to-host", "host2host-transport", _HOSTS, ""),
+    _transport("transport-l2tp", "l2tp", _L2TP, "[udp/1701]"),
+    _transport("transport-l2tp-drafts", "l2tp", _L2TP, "[udp/1701]", ours={"nat_traversal": "drafts"}),
+    Scenario(
+        "ah-net-to-net",
+        "net2net-ah",
+        negotiated,
+        awaits="needs a peer with the kernel's AH: kernel-libipsec asks for UDP on every path, where AH cannot go",
+    ),
+    Scenario(
+        "ah-host-to-host",
+        "host2host-ah",
+        negotiated,
+        awaits="needs a peer with the kernel's AH: kernel-libipsec asks for UDP on every path, where AH cannot go",
+    ),
+)
+ROWS += NEGOTIATED
 BREAKAGES = (
+    Scenario(
+        "broken-ah-at-peer",
+        "net2net-ah",
+        broken,
+        (Role.RESPONDER,),
+        child={"esp_proposals": None, "ah_proposals": ["sha256-modp2048"]},
+        found={Role.RESPONDER: Finding("ike.phase2.no_proposal", "local", "ah-sha256")},
+    ),
+    Scenario(
+        "broken-ah-here-in-udp",
+        "net2net-ah",
+        broken,
+        (Role.INITIATOR,),
+        ours={"phase2": {"proposals": [_AH]}},
+        child={"esp_proposals": None, "ah_proposals": ["sha256-modp2048"]},
+        options={"data path": "fake"},
+        found={Role.INITIATOR: Finding("ike.phase2.ah", "local", "choose ESP")},
+    ),
+    Scenario(
+        "broken-transport-at-peer",
+        "host2host-transport",
+        broken,
+        (Role.RESPONDER,),
+        ours=_ours(_HOSTS),
+        child={"mode": "transport", "local_ts": ["192.0.2.2"], "remote_ts": ["192.0.2.1"]},
+        found={Role.RESPONDER: Finding("ike.phase2.no_proposal", "local", "transport")},
+    ),
     Scenario(
         "broken-port",
         "protoport-dual",
