@@ -223,6 +223,16 @@ def test_a_user_that_is_removed_is_cut_off() -> None:
     assert not network.right.installed and not network.left.installed
 
 
+def test_a_row_and_its_pool_leave_the_configuration_at_once() -> None:
+    network = joined()
+    up(network)
+    assert network.right.endpoint.resting_config("left") is None  # its clients have SAs: the status goes on changing
+    network.command(network.right, Configure(parse_config({"revision": 2, "peers": []})))
+    assert not network.right.installed and not network.right.endpoint.peer_ids()
+    network.run(5)
+    assert not network.left.outbound
+
+
 @pytest.mark.parametrize("address", ["0.0.0.0", "10.2.0.7", "224.0.0.1", "127.0.0.1"])
 def test_a_rogue_address_is_not_taken(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     from ipaddress import IPv4Address

@@ -75,5 +75,7 @@ def release_if_idle(core: Core, client: Peer) -> None:
         return
     del row.clients[client.who]
     if client.assigned is not None:
-        pool_of(core, client).release(client.who)
+        config = client.config.mode_config
+        assert isinstance(config, ConfigServer)  # noqa: S101 - adopt() makes clients for such rows only
+        core.leases.release(config.pool, client.who)
         core.effects.append(PoliciesChanged())

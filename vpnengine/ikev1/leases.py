@@ -63,3 +63,9 @@ class Leases:
     def pool(self, name: str) -> Pool:
         """The pool of this name; the configuration is validated, so that there is one."""
         return self._pools[name]
+
+    def release(self, name: str, who: str) -> None:
+        """The client has gone; so may have the pool, if both leave the configuration at once."""
+        pool = self._pools.get(name)
+        if pool is not None:
+            pool.release(who)

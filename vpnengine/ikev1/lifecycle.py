@@ -420,7 +420,8 @@ def refused_identity(core: Core, sa: IsakmpSa, name: str) -> None:
     hint = (
         f"The peer knows the same pre-shared secret, but refuses this side's identity “{sa.local_identity}” ({name}). "
         "Enter in the field Local identity the one that the peer expects. If it is right, set the peer's phase 1 to "
-        "main mode: one that is set to aggressive mode refuses in the same way."
+        "main mode and turn XAUTH off there: one that wants aggressive mode, or a user's password, refuses in the same "
+        "way."
     )
     evidence = {"identity sent": sa.local_identity, "answer": name}
     fail_with(core, sa, _Refusal("ike.phase1.notify", hint, evidence, name))

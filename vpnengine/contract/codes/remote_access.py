@@ -20,7 +20,7 @@ ENTRIES = (
         "XAUTH: login of user “{user}” failed.",
         "A user's password is wrong",
         "There is no such user, or the password is another one.",
-        "Check the user's row in the configuration of XAUTH.",
+        "Check the user's name and password among the users of XAUTH.",
         "Enter the user's name and password as they are configured here.",
         Side.PEER,
         confidence=Confidence.CERTAIN,
