@@ -43,11 +43,10 @@ class Finding:
 
 @dataclass(frozen=True)
 class Credentials:
-    """What both ends prove themselves with: changes of our peer, the peer's ``local`` and ``remote``, its secrets."""
+    """What both ends prove themselves with: changes of our peer, of the peer's connection, and its secrets."""
 
     ours: Settings
-    local: Settings
-    remote: Settings
+    theirs: Settings
     secrets: tuple[Settings, ...]
 
 

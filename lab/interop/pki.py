@@ -113,7 +113,7 @@ def credentials(mine: Certificate, theirs: Certificate, **ours: Any) -> Credenti
     if theirs.above:
         secrets += ({"kind": "cert", "type": "X509", "flag": "NONE", "data": theirs.above},)
     local = {"auth": "pubkey", "certs": [theirs.pem], "id": MOON}
-    return Credentials(changes | ours, local, {"auth": "pubkey", "id": SUN}, secrets)
+    return Credentials(changes | ours, {"local": local, "remote": {"auth": "pubkey", "id": SUN}}, secrets)
 
 
 def usual(kind: str = "rsa2048", **ours: Any) -> Credentials:
@@ -131,4 +131,5 @@ def by_subject() -> Credentials:
     mine, theirs = certificate(SUN), certificate(MOON)
     found = credentials(mine, theirs, local_identity=None, remote_identity={"type": "dn", "value": theirs.subject})
     local = {"auth": "pubkey", "certs": [theirs.pem]}
-    return Credentials(found.ours, local, {"auth": "pubkey", "id": "C=DE, O=Example, CN=" + SUN}, found.secrets)
+    remote = {"auth": "pubkey", "id": "C=DE, O=Example, CN=" + SUN}
+    return Credentials(found.ours, {"local": local, "remote": remote}, found.secrets)

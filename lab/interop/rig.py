@@ -197,7 +197,7 @@ def with_credentials(scenario: Scenario) -> Scenario:
     if scenario.credentials is None:
         return scenario
     made = scenario.credentials()
-    theirs = {"local": made.local, "remote": made.remote} | dict(scenario.theirs)
+    theirs = {**made.theirs, **scenario.theirs}
     secrets = made.secrets if scenario.secrets is None else scenario.secrets
     ours = {**made.ours, **scenario.ours}
     return replace(scenario, ours=ours, theirs=theirs, secrets=secrets, credentials=None)

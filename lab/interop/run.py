@@ -59,10 +59,10 @@ class Run:
         for child in self.rig.connection(self.scenario)["children"]:
             self.peer_initiates(child)
 
-    def peer_initiates(self, child: str) -> None:
+    def peer_initiates(self, child: str, name: str = NAME) -> None:
         """Let charon begin; whether it gets through is seen elsewhere."""
         with contextlib.suppress(Exception):
-            for _ in self.rig.gateway.vici.initiate({"child": child, "ike": NAME, "timeout": "-1"}):
+            for _ in self.rig.gateway.vici.initiate({"child": child, "ike": name, "timeout": "-1"}):
                 pass
 
     def peer_terminates(self, **which: str) -> None:

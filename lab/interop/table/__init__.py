@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lab.interop.model import Scenario
-from lab.interop.table import aggressive, algorithms, breakages, certs, life, nat, path, psk, selectors
+from lab.interop.table import aggressive, algorithms, breakages, certs, life, nat, path, psk, remote, selectors
 
 WORKING: tuple[Scenario, ...] = (
     *psk.ROWS,
@@ -11,6 +11,7 @@ WORKING: tuple[Scenario, ...] = (
     *certs.ROWS,
     *algorithms.ROWS,
     *selectors.ROWS,
+    *remote.ROWS,
     *nat.ROWS,
     *life.ROWS,
     *path.ROWS,
@@ -20,5 +21,6 @@ BREAKAGES: tuple[Scenario, ...] = (
     *aggressive.BREAKAGES,
     *certs.BREAKAGES,
     *selectors.BREAKAGES,
+    *remote.BREAKAGES,
 )
 SCENARIOS: tuple[Scenario, ...] = (*WORKING, *BREAKAGES)
