@@ -66,6 +66,7 @@ def test_a_user_comes_in_and_gets_an_address(way: str, exchange: str) -> None:
     assert left.assigned == "10.9.0.1" and left.sas[0].local == "10.9.0.1/32" and left.sas[0].remote == "10.2.0.0/24"
     assert [(c.name, c.address) for c in right.clients] == [("ali", "10.9.0.1")]
     assert right.sas[0].remote == "10.9.0.1/32" and right.phase1.state == "established"
+    assert network.right.endpoint.resting_config("left") is None
     assert network.left.last("ike.config.assigned").evidence["DNS"] == "10.2.0.53"
     assert network.right.last("ike.xauth.passed").text == "XAUTH: user “ali” is authenticated."
     assert PASSWORD not in str(network.left.events) + str(network.right.events) + str(network.left.endpoint.trace())

@@ -110,7 +110,7 @@ class IkeEndpoint:
     def resting_config(self, peer_id: str) -> PeerConfig | None:
         """The configuration of a peer whose status cannot change by itself; None for every other."""
         peer = self._core.peers.get(peer_id)
-        if peer is None or peer.sas or peer.pairs or peer.clients or peer.last_failure is not None:
+        if peer is None or peer.sas or peer.pairs or peer.clients or peer.assigned or peer.last_failure is not None:
             return None
         return peer.config
 
