@@ -12,8 +12,9 @@ from django.core.exceptions import ValidationError
 from dashboard.sitevpn.models import LocalSubnet, Peer
 from dashboard.sitevpn.policy_form import PolicyForm
 from dashboard.sitevpn.presets import BY_KEY, CUSTOM, PRESETS
-from vpnengine.contract.authentication import MIN_PSK_LENGTH
+from vpnengine.contract.authentication import MIN_AGGRESSIVE_PSK_LENGTH, MIN_PSK_LENGTH
 from vpnengine.contract.problems import Problem
+from vpnengine.contract.types import remote, remote_networks
 
 MAX_SUBNETS = 256
 _FIELDS = {
@@ -25,6 +26,8 @@ _FIELDS = {
     "secret": "secret",
     "local_identity": "local_identity",
     "remote_identity": "remote_identity",
+    "exchange": "exchange",
+    "start": "start",
     "phase1": "ike_lifetime",
     "phase2": "esp_lifetime",
 }
@@ -96,6 +99,14 @@ class LocalSubnetForm(forms.ModelForm):
 SubnetFormSet = forms.modelformset_factory(LocalSubnet, form=LocalSubnetForm, extra=1, can_delete=True, max_num=64)
 
 
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
 class PeerForm(PolicyForm, forms.ModelForm):
     """A third-party peer."""
 
@@ -130,12 +141,17 @@ class PeerForm(PolicyForm, forms.ModelForm):
             "remote_identity_type",
             "remote_identity",
             "preset",
+            "exchange",
             "start",
         ]
         help_texts = {
             "name": "Any name; it appears in the Event Log.",
-            "remote": "The address or host name that the other gateway has on the internet.",
+            "remote": "The address or host name that the other gateway has on the internet. If that changes: “any”, a "
+            "subnet or a range like 192.0.2.10-192.0.2.20; then only the other gateway can begin.",
             "enabled": "Off: its tunnel is down, and everything entered here is kept.",
+            "exchange": "Main mode, unless the other gateway can only do the other. In aggressive mode whoever watches "
+            "the negotiation, or asks for one, can try pre-shared secrets offline: use a random one of at least "
+            f"{MIN_AGGRESSIVE_PSK_LENGTH} characters. Of the policy only the first Diffie-Hellman group is used.",
             "start": "“At once” shows soonest whether it works; “when traffic needs it” is enough in daily use.",
             "local_identity": "How this site names itself. Needed if the other gateway expects something other than "
             "this site's address, as it often does behind NAT.",
@@ -146,6 +162,7 @@ class PeerForm(PolicyForm, forms.ModelForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.ask_unresolved = False
+        self.fields["exchange"].required = False
         peer = self.instance
         policy = peer.policy if peer.pk and peer.preset == CUSTOM else BY_KEY["strong"].policy()
         self.initial |= {**self.initial_of(policy), "edit": peer.edit}
@@ -153,6 +170,10 @@ class PeerForm(PolicyForm, forms.ModelForm):
             self.fields[
                 "secret"
             ].help_text = f"One is set (fingerprint {peer.secret_fingerprint}). Leave this empty to keep it."
+
+    def clean_exchange(self) -> str:
+        """Main mode, unless the other is chosen."""
+        return self.cleaned_data["exchange"] or Peer.Exchange.MAIN
 
     def clean_secret(self) -> str:
         """Long enough, or left alone."""
@@ -177,10 +198,12 @@ class PeerForm(PolicyForm, forms.ModelForm):
     def _resolve(self, host: str) -> None:
         """A name that does not resolve is probably a typing error; it can be confirmed."""
         try:
-            ipaddress.ip_address(host)
+            found = remote(host)
+        except ValueError as error:
+            self.add_error("remote", sentence(str(error)))
             return
-        except ValueError:
-            pass
+        if remote_networks(found) or _is_address(found):
+            return
         try:
             socket.getaddrinfo(host, None)
         except (OSError, UnicodeError):

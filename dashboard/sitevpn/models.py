@@ -26,6 +26,12 @@ class Peer(models.Model):
         IMMEDIATE = "immediate", "At once, and kept up"
         RESPONDER = "responder", "Only when the peer begins"
 
+    class Exchange(models.TextChoices):
+        """How phase 1 is negotiated."""
+
+        MAIN = "main", "Main mode"
+        AGGRESSIVE = "aggressive", "Aggressive mode (weak)"
+
     class IdentityType(models.TextChoices):
         """How an end names itself."""
 
@@ -46,6 +52,7 @@ class Peer(models.Model):
     local_identity = models.CharField(max_length=255, blank=True)
     remote_identity_type = models.CharField(max_length=10, choices=IdentityType.choices, blank=True)
     remote_identity = models.CharField(max_length=255, blank=True)
+    exchange = models.CharField("phase 1 mode", max_length=10, choices=Exchange.choices, default=Exchange.MAIN)
     preset = models.CharField(max_length=20, default="strong")
     policy = models.JSONField(default=dict, help_text="phase1 and phase2 of an EngineConfig, if the preset is custom")
     start = models.CharField(max_length=10, choices=Start.choices, default=Start.TRAFFIC)

@@ -22,10 +22,16 @@ class EditConflict(Exception):
 
 
 def policy_of(peer: Peer) -> dict[str, Any]:
-    """Phase 1, phase 2 and what goes with them, from a peer's preset or its own."""
-    if peer.preset == CUSTOM:
-        return dict(peer.policy)
-    return BY_KEY[peer.preset].policy()
+    """Phase 1, phase 2 and what goes with them, from a peer's preset or its own.
+
+    Aggressive mode cannot negotiate the Diffie-Hellman group: what has another one than the first is left out.
+    """
+    policy = dict(peer.policy) if peer.preset == CUSTOM else dict(BY_KEY[peer.preset].policy())
+    if peer.exchange == Peer.Exchange.AGGRESSIVE:
+        offered = policy["phase1"]["proposals"]
+        same = [row for row in offered if row["group"] == offered[0]["group"]]
+        policy["phase1"] = policy["phase1"] | {"proposals": same}
+    return policy
 
 
 def compile_peer(peer: Peer, local_subnets: list[str]) -> dict[str, Any]:
@@ -38,6 +44,7 @@ def compile_peer(peer: Peer, local_subnets: list[str]) -> dict[str, Any]:
         "local_subnets": local_subnets,
         "remote_subnets": list(peer.remote_subnets),
         "start": peer.start,
+        "exchange": peer.exchange,
         **policy_of(peer),
     }
     for end in ("local", "remote"):
@@ -55,13 +62,21 @@ def compile_site(site_id: int) -> dict[str, Any]:
     return {"schema_version": 1, "peers": [compile_peer(peer, mine) for peer in peers]}
 
 
-def check(document: dict[str, Any]) -> None:
-    """Validate a document as the engine will.
+def check(document: dict[str, Any], *, secrets: bool = False) -> None:
+    """Validate a document as the engine will; with ``secrets`` also how long they are, and which are equal.
 
     :raises Refused: with problems that name fields.
     """
-    clear = {**document, "peers": [{**peer, "psk": _PLACEHOLDER} for peer in document["peers"]]}
-    parse_config(clear)
+    rows = [{**peer, "psk": _secret(peer) if secrets else _PLACEHOLDER} for peer in document["peers"]]
+    parse_config({**document, "peers": rows})
+
+
+def _secret(peer: dict[str, Any]) -> str:
+    """The secret for the validation alone. A keyring that cannot open it is said when the document is delivered."""
+    try:
+        return publishing.reveal_secret(peer["psk"]["$secret"])
+    except keyring.KeyringError:
+        return _PLACEHOLDER
 
 
 def subnet_problems(site_id: int, subnets: list[str], peer_uuid: str | None) -> list[str]:
@@ -82,7 +97,7 @@ def subnet_problems(site_id: int, subnets: list[str], peer_uuid: str | None) -> 
 
 def _publish(site_id: int, author_id: int | None, comment: str) -> None:
     document = compile_site(site_id)
-    check(document)
+    check(document, secrets=True)
     for appliance in fleet.appliances_of(site_id):
         publishing.publish(appliance_id=appliance.pk, document=document, author_id=author_id, comment=comment)
 
