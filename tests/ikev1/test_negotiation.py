@@ -298,3 +298,27 @@ def test_no_secret_in_events_status_or_trace() -> None:
     said = str(network.left.events) + str(network.left.endpoint.trace())
     said += str(network.left.endpoint.peer_statuses(network.now)) + repr(document(peer_row()))
     assert PSK not in said
+
+
+def test_a_peer_that_stays_silent_after_our_proof_is_named_soon() -> None:
+    network = joined(None, True, psk="not the same secret")
+    # Whatever the responder says once it has got message 5 is lost: many gateways say nothing at all.
+    network.fate = lambda count, source, transmit: [] if source == RIGHT and count > 5 else [0.01]
+    network.command(network.left, InitiatePeer("right"))
+    network.run(6)
+    event = network.left.last("ike.phase1.unproven")
+    assert event.side is Side.UNKNOWN and "Pre-shared secret" in (event.hint or "")
+    failure = network.left.endpoint.peer_statuses(network.now)[0].last_failure
+    assert failure is not None and failure.code == "ike.phase1.unproven"
+
+
+def test_a_peer_that_ignores_us_after_a_wrong_secret_is_no_matter_of_the_path() -> None:
+    network = joined(None, True, psk="not the same secret")
+    network.command(network.left, InitiatePeer("right"))
+    network.run(60)
+    assert "ike.phase1.unproven" in network.left.codes()
+    network.fate = lambda count, source, transmit: [] if source == RIGHT else [0.01]
+    network.command(network.left, InitiatePeer("right"))
+    network.run(60)
+    event = network.left.last("ike.phase1.timeout")
+    assert event.side is Side.UNKNOWN and "ignores this side" in (event.hint or "")

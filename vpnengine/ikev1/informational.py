@@ -110,7 +110,7 @@ def suspect_psk(core: Core, sa: IsakmpSa, status: int, seen: str) -> None:
 
     Where signatures prove who is who, no secret is in the keys: the message is just malformed.
     """
-    sa.suspect_psk = True
+    sa.suspect_psk = sa.peer.secret_doubted = True
     if sa.peer.decoy:
         return  # its identity is not configured, and that has been said
     side_number = 0 if sa.role is Role.INITIATOR else 1

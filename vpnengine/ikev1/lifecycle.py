@@ -26,12 +26,19 @@ from vpnengine.isakmp.constants import SIGNATURE_METHODS
 
 HALF_OPEN_S = 30.0
 SILENT_S = 8.0
+UNPROVEN_S = 4.0  # by then message 5 has been sent three times
 LINGER_S = 10.0
 AT_ONCE_S = 5.0
 MIN_RETRY_S = 4.0
 SOFT_SHARE = 0.85
 MAX_BACKOFF_S = 60.0
 UNFRAGMENTED = 1400  # a larger ISAKMP message becomes IP fragments on common paths
+
+_UNANSWERED_PSK = (
+    "The peer stopped answering when it had to check the pre-shared secret: most probably the two secrets differ. "
+    "Enter the same value in the field Pre-shared secret on both gateways. If they are equal, UDP port 4500 may be "
+    "blocked on the path."
+)
 
 
 def is_first_contact(peer: Peer) -> bool:
@@ -68,6 +75,7 @@ def established(core: Core, sa: IsakmpSa, first: bool) -> None:
     for older in replaced:
         _replace(core, older, sa)
     peer.failures = 0
+    peer.secret_doubted = False
     if peer.last_failure and not peer.last_failure.code.startswith("ike.phase2"):
         peer.last_failure = None
     core.emit("ike.phase1.established", sa=sa, local=sa.local, remote=sa.remote, cookies=sa.name)
@@ -189,9 +197,19 @@ def half_open_over(core: Core, sa: IsakmpSa) -> None:
 
 
 def await_proof(core: Core, sa: IsakmpSa) -> None:
-    """As responder of main mode: say so if message 5 does not come soon, long before the negotiation is given up."""
+    """In main mode: say so if the peer's proof does not come soon, long before the negotiation is given up."""
     key = ("silent", sa.cookies)
-    core.timers.set(key, core.now + SILENT_S, "message 5 is due", lambda: _silent(core, sa))
+    wait, due = (SILENT_S, _silent) if sa.role is Role.RESPONDER else (UNPROVEN_S, _unanswered_proof)
+    core.timers.set(key, core.now + wait, "the peer's proof is due", lambda: due(core, sa))
+
+
+def _unanswered_proof(core: Core, sa: IsakmpSa) -> None:
+    """As initiator: a peer that cannot decrypt our proof mostly says nothing at all."""
+    if sa.state is not Phase1.MM5_SENT or sa.suspect_psk or core.quiet("ike.phase1.unproven", sa.peer.id):
+        return
+    hint = _unanswered_certificate(sa, {}).hint if sa.method in SIGNATURE_METHODS else _UNANSWERED_PSK
+    sa.peer.secret_doubted = sa.method not in SIGNATURE_METHODS
+    core.emit("ike.phase1.unproven", sa=sa, hint=hint, evidence=_waited(core, sa), remote=sa.remote)
 
 
 def _silent(core: Core, sa: IsakmpSa) -> None:
@@ -247,12 +265,7 @@ def phase1_timeout(core: Core, sa: IsakmpSa) -> None:
         )
         fault = MismatchFault("ike.phase1.timeout", hint=hint, evidence=evidence, cookies=sa.name)
     elif sa.state is Phase1.MM5_SENT:
-        hint = (
-            "The peer stopped answering when it had to check the pre-shared secret: most probably the two secrets "
-            "differ. Enter the same value in the field Pre-shared secret on both gateways. If they are equal, UDP port "
-            "4500 may be blocked on the path."
-        )
-        fault = MismatchFault("ike.phase1.timeout", hint=hint, evidence=evidence, cookies=sa.name)
+        fault = MismatchFault("ike.phase1.timeout", hint=_UNANSWERED_PSK, evidence=evidence, cookies=sa.name)
     elif sa.refusal:
         hint = (
             f"The peer answered with {sa.refusal}: it does not accept the phase 1 proposals of this side, or does not "
@@ -267,6 +280,10 @@ def phase1_timeout(core: Core, sa: IsakmpSa) -> None:
             "Phase 1 mode and Local identity with the peer's."
         )
         fault = PathFault("ike.phase1.timeout", hint=hint, evidence=evidence, cookies=sa.name)
+    elif sa.state is Phase1.MM1_SENT and sa.peer.secret_doubted:
+        # charon, for one, ignores an address for half a minute after five negotiations that came to nothing.
+        hint = f"The peer answered before, and now ignores this side, as gateways do after failures. {_UNANSWERED_PSK}"
+        fault = MismatchFault("ike.phase1.timeout", hint=hint, evidence=evidence, cookies=sa.name)
     else:
         fault = PathFault("ike.phase1.timeout", evidence=evidence, cookies=sa.name)
     fail_with(core, sa, fault)

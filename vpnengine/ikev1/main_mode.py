@@ -69,6 +69,7 @@ def main_4(core: Core, sa: IsakmpSa, header: Header, payloads: Payloads) -> None
         chain.append(Notification(c.Protocol.ISAKMP, sa.cookies, c.Notify.INITIAL_CONTACT))
     phase1.send_encrypted(core, sa, chain, "main 5")
     phase1.repeat(core, sa)
+    lifecycle.await_proof(core, sa)
 
 
 def main_5(core: Core, sa: IsakmpSa, header: Header, payloads: Payloads) -> None:
@@ -87,6 +88,7 @@ def main_6(core: Core, sa: IsakmpSa, header: Header, payloads: Payloads) -> None
     authentication.claim(sa, payloads)
     authentication.verify(core, sa, payloads)
     retransmit.cancel(core, sa.cookies)
+    core.timers.cancel(("silent", sa.cookies))
     sa.reply = None
     agreements.take_phase1(core, sa, payloads)
     xauth.finish_phase1(core, sa, first=phase1.has_initial_contact(payloads))

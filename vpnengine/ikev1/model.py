@@ -236,6 +236,7 @@ class Peer:
     wanted: dict[Selector, float] = field(default_factory=dict)
     cooling: dict[Selector, float] = field(default_factory=dict)
     failures: int = 0
+    secret_doubted: bool = False  # the last answers were those of a peer with another secret
     fragment_drops: Counter[str] = field(default_factory=Counter)
     last_failure: LastFailure | None = None
     last_failure_at: float = 0.0

@@ -179,6 +179,18 @@ ENTRIES = (
         confidence=Confidence.POSSIBLE,
     ),
     Entry(
+        "ike.phase1.unproven",
+        Severity.WARNING,
+        1,
+        "phase1 negotiation waits: no message 6 from {remote}.",
+        "The peer does not answer our proof",
+        "With message 5 this side proves that it knows the secret. A peer that has another secret cannot decrypt that "
+        "message, and most gateways then say nothing.",
+        "Compare the field Pre-shared secret with the peer's, then the fields Local identity and Remote identity.",
+        "Enter the same pre-shared secret for this site's address; the gateway's log says why it is silent.",
+        Side.UNKNOWN,
+    ),
+    Entry(
         "ike.phase1.psk_suspect",
         Severity.ERROR,
         1,
