@@ -9,6 +9,7 @@ import pytest
 from pydantic import SecretStr
 
 from tests.ikev1.pair import PSK, RIGHT, Network, mirrored, peer_row
+from tests.ikev1.recorded import Recording
 from vpnengine.contract.config import EngineConfig, config_for_wire, parse_config
 from vpnengine.contract.problems import Refused
 from vpnengine.contract.remote_access import AddressPool, XauthPolicy, XauthUser
@@ -47,8 +48,10 @@ def server_row(way: str | None = "pull", **changes: Any) -> dict[str, Any]:
     return row
 
 
-def joined(left: dict[str, Any] | None = None, right: dict[str, Any] | None = None, **shared: Any) -> Network:
-    return Network(config(left or client_row()), config(right or server_row(), **(SHARED | shared)))
+def joined(
+    left: dict[str, Any] | None = None, right: dict[str, Any] | None = None, seed: int = 1, **shared: Any
+) -> Network:
+    return Network(config(left or client_row()), config(right or server_row(), **(SHARED | shared)), seed=seed)
 
 
 def up(network: Network, seconds: float = 60) -> None:
@@ -215,6 +218,19 @@ def test_rekeying_phase_1_asks_again_and_keeps_address_and_pairs() -> None:
     assert len(network.right.endpoint.peer_statuses(network.now)[0].clients) == 1
 
 
+def test_another_address_after_a_crash_of_the_server_is_followed() -> None:
+    network = joined(client_row(start="immediate", dpd={"interval_s": 2, "timeout_s": 6}))
+    up(network)
+    fresh = joined(seed=7).right
+    network.right.endpoint, network.right.installed, network.right.outbound = fresh.endpoint, {}, []
+    network.right.endpoint._core.leases.pool("inside").take("sara")
+    assert network.run(120, lambda: network.left.codes().count("ike.config.assigned") == 2)
+    assert network.run(20, lambda: network.pairs_agree(1))
+    assert network.left.endpoint.peer_statuses(network.now)[0].assigned == "10.9.0.2"
+    assert network.left.installed[network.left.outbound[0]].selector.local_text == "10.9.0.2/32"
+    assert "ike.phase2.refused" not in network.left.codes()
+
+
 def test_a_user_that_is_removed_is_cut_off() -> None:
     network = joined()
     up(network)
@@ -343,3 +359,21 @@ def test_secrets_cross_the_wire_and_nothing_else() -> None:
     assert PASSWORD not in repr(whole) and PSK not in repr(whole)
     again = parse_config(config_for_wire(whole))
     assert again == whole and config_for_wire(again)["xauth"]["users"][0]["password"] == PASSWORD
+
+
+@pytest.mark.parametrize(
+    ("name", "kinds"),
+    [("xauth-psk-modecfg-pull", [1, 2, 3, 4, 1, 2]), ("xauth-psk-modecfg-push", [1, 2, 3, 4, 3, 4])],
+)
+def test_recorded_messages_are_read_and_written_alike(name: str, kinds: list[int]) -> None:
+    """What two strongSwan said to each other: XAUTH, then the address, asked for or pushed."""
+    recording = Recording(name)
+    messages = [o.payloads.only(Configuration, "ATTRIBUTES") for o in recording.of_exchange(Exchange.TRANSACTION)]
+    assert [message.type for message in messages] == kinds
+    assert [message.is_xauth for message in messages] == [True] * 4 + [False] * 2
+    for message in messages:
+        first, body = build_payloads([message])
+        assert parse_payloads(first, body).only(Configuration, "ATTRIBUTES") == message
+    assert messages[1].get(configuration.ConfigAttribute.XAUTH_USER_NAME)
+    given = messages[5 if name.endswith("pull") else 4].get(configuration.ConfigAttribute.IP4_ADDRESS)
+    assert given is not None and len(given) == 4

@@ -165,10 +165,10 @@ def _replace(core: Core, older: IsakmpSa, newer: IsakmpSa) -> None:
 def rekey(core: Core, sa: IsakmpSa) -> None:
     """Begin a new phase 1 while the present one lives on; IKEv1 has no other rekeying of phase 1.
 
-    A peer without a fixed address has to begin itself.
+    A peer without a fixed address, and a client that has its inner address from us, has to begin itself.
     """
     peer = sa.peer
-    if sa.replaced or peer.negotiating() or not peer.config.fixed:
+    if sa.replaced or peer.negotiating() or not peer.config.fixed or peer.parent is not None:
         return
     core.emit("ike.phase1.rekey", sa=sa, remote=sa.remote)
     negotiate.start_phase1(core, peer)

@@ -66,6 +66,8 @@ def _assigned(core: Core, sa: IsakmpSa, message: Configuration) -> None:
     if clients.own(core, peer, address):
         for pair in list(peer.pairs):
             pairs.delete(core, peer, pair)
+    sa.configured = True
+    peer.wanted = {selector: at for selector, at in peer.wanted.items() if selector in peer.selectors}
     servers = [str(_Address(item.value)) for item in message.items if item.type == A.IP4_DNS and len(item.value) == 4]
     ignored = sorted({str(item.type) for item in message.items if item.type not in WANTED})
     evidence = {"address": str(address), "DNS": ", ".join(servers), "ignored attributes": ", ".join(ignored)}

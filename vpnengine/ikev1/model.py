@@ -183,6 +183,7 @@ class IsakmpSa:
     user: str = ""
     xauth_rounds: int = 0
     granted: bool = False
+    configured: bool = False
     first_contact: bool = False
     transactions: dict[int, Transaction] = field(default_factory=dict)
 

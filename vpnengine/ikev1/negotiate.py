@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from vpnengine.contract.remote_access import ConfigClient
 from vpnengine.esp.sa import Selector
 from vpnengine.ikev1 import addresses, aggressive_mode, main_mode, quick_mode
 from vpnengine.ikev1.core import Core
@@ -43,6 +44,8 @@ def pump(core: Core, peer: Peer) -> None:
         if peer.negotiating() is None:
             start_phase1(core, peer)
         return
+    if isinstance(peer.config.mode_config, ConfigClient) and not sa.configured:
+        return  # the address of before may not be ours any more
     if sa.quick_from > core.now:
         core.timers.set(
             ("pump", sa.cookies), sa.quick_from, "quick mode after aggressive mode", lambda: pump(core, peer)
