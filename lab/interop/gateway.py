@@ -67,11 +67,13 @@ class Gateway(StrongSwan):
     def kill(self) -> None:
         """End charon as a crash would."""
         self._stack.close()
+        self._vici = None
         super().kill()
 
     def stop(self) -> None:
         """End charon in good order."""
         self._stack.close()
+        self._vici = None
         super().stop()
 
     @property

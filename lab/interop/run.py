@@ -23,6 +23,7 @@ class Run:
         self.role = role
         self.cursor = 0
         self.peer = "Gateway"
+        self.peer_version = ""
         self._log_start = 0
 
     def prepare(self) -> None:
@@ -49,7 +50,8 @@ class Run:
         """Bring everything up, from the side whose turn it is."""
         if how := self.scenario.options.get("begin"):
             if how == "traffic":
-                self.rig.topology.lan.ping(FAR_HOST, count=1)
+                # The first packet may find no route yet, or may be lost to a slow peer; the next one does not.
+                eventually(lambda: self._reaches("lan", FAR_HOST, None), UP_S)
             return
         if self.role is Role.INITIATOR:
             self.rig.control.request("initiate", peer=self.peer)

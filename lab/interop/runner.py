@@ -37,8 +37,8 @@ def run_row(rig: Rig, scenario: Scenario, role: Role) -> Outcome:
     """Run one row; nothing is raised but what ends the whole run."""
     began = time.monotonic()
     result, reason = "pass", ""
+    run = Run(rig, scenario, role)
     try:
-        run = Run(rig, scenario, role)
         run.prepare()
         scenario.script(run)
         scripts.no_secret(run)
@@ -47,7 +47,7 @@ def run_row(rig: Rig, scenario: Scenario, role: Role) -> Outcome:
         result, reason = "skip", str(error)
     except (Failed, LabError) as error:
         result, reason = "fail", str(error)
-    peer = _version(rig)
+    peer = run.peer_version or _version(rig)
     return Outcome(scenario.name, role.value, peer, result, reason, time.monotonic() - began, scenario.kin)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lab.interop.model import Scenario
-from lab.interop.table import aggressive, algorithms, breakages, certs, life, nat, path, psk, remote, selectors
+from lab.interop.table import aggressive, algorithms, breakages, certs, clients, life, nat, path, psk, remote, selectors
 
 WORKING: tuple[Scenario, ...] = (
     *psk.ROWS,
@@ -14,6 +14,7 @@ WORKING: tuple[Scenario, ...] = (
     *remote.ROWS,
     *nat.ROWS,
     *life.ROWS,
+    *clients.ROWS,
     *path.ROWS,
 )
 BREAKAGES: tuple[Scenario, ...] = (

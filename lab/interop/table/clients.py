@@ -1,0 +1,32 @@
+"""Programs other than strongSwan."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lab.interop import clients
+from lab.interop.model import Role, Scenario
+
+_ANSWERING = (Role.RESPONDER,)
+_VPNC: dict[str, Any] = {
+    "remote": "any",
+    "exchange": "aggressive",
+    "legacy": True,
+    "remote_identity": {"type": "key-id", "value": clients.GROUP},
+    "local_subnets": ["0.0.0.0/0"],
+    "remote_subnets": None,
+    "mode_config": {"role": "server", "pool": "clients"},
+    "xauth": {"role": "server"},
+    "phase1": {"proposals": [{"encryption": "aes256", "hash": "sha1", "group": "modp1536"}]},
+    "phase2": {"proposals": [{"encryption": "aes256", "integrity": "sha1"}], "pfs_group": None},
+}
+_ENGINE = {
+    "xauth": {"users": [{"name": clients.USER, "password": clients.PASSWORD}]},
+    "pools": [{"name": "clients", "addresses": "10.72.9.0/24"}],
+}
+
+ROWS = (
+    Scenario("ike-scan", "", clients.scanned, _ANSWERING),
+    Scenario("ike-scan-aggressive", "", clients.scanned_aggressively, _ANSWERING),
+    Scenario("vpnc", "", clients.vpnc_comes_in, _ANSWERING, ours=_VPNC, options={"engine": _ENGINE}),
+)
