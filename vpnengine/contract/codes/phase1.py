@@ -189,6 +189,7 @@ ENTRIES = (
         "Compare the field Pre-shared secret with the peer's, then the fields Local identity and Remote identity.",
         "Enter the same pre-shared secret for this site's address; the gateway's log says why it is silent.",
         Side.UNKNOWN,
+        confidence=Confidence.PROBABLE,
     ),
     Entry(
         "ike.phase1.psk_suspect",
