@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from appliance.cli import ladder
 from appliance.cli.main import fail
 from appliance.paths import state
 from vpnengine.contract.catalogue import CATALOGUE
@@ -46,6 +47,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     events = verb("events", "Print the event journal.")
     events.add_argument("--after", type=int, default=0, metavar="N", help="only events with numbers above N")
     events.add_argument("--follow", action="store_true", help="go on with what happens")
+    trace = verb("trace", "Show what the last negotiations of a peer said, as a ladder.")
+    trace.add_argument("peer")
+    trace.add_argument("--negotiation", metavar="COOKIE", help="only the one with this initiator cookie")
     verb("stats", "Show counters.")
     verb("schema", "Print the JSON schema of EngineConfig.")
     verb("explain", "Explain an event code.").add_argument("code")
@@ -83,12 +87,16 @@ def _ask(client: ControlClient, options: argparse.Namespace) -> int:
         result = client.request("rekey", peer=options.peer, phase=options.phase)
     elif options.verb == "terminate":
         result = client.request("terminate", peer=options.peer)
+    elif options.verb == "trace":
+        result = client.request("trace", peer=options.peer, negotiation=options.negotiation)
     else:
         result = client.request(options.verb)
     if options.json:
         print(json.dumps(result))
     elif options.verb == "status":
         _print_status(result)
+    elif options.verb == "trace":
+        print("\n".join(ladder.lines(options.peer, result["negotiations"])))
     else:
         _print_tree(result)
     return 0

@@ -59,7 +59,12 @@ def write() -> None:
         "datagram": [bytes([n % 4]) + data for n, data in enumerate([*messages, *hostile])],
         "authentic": chains(),
         "esp": [bytes(24), b"\1" * 40, b"\x45" + bytes(19) + b"\0\4", b"\x60" + bytes(39) + b"\0\x29"],
-        "control": [b'{"op":"status","id":1}', b'{"op":"events","after":3}', b'{"op":"apply","config":{"peers":[]}}'],
+        "control": [
+            b'{"op":"status","id":1}',
+            b'{"op":"events","after":3}',
+            b'{"op":"trace","peer":"p"}',
+            b'{"op":"apply","config":{"peers":[]}}',
+        ],
     }
     assert seeds.keys() == TARGETS.keys()
     for name, rows in seeds.items():

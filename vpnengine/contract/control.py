@@ -75,6 +75,18 @@ class GetStats(_Request):
     op: Literal["stats"]
 
 
+class GetTrace(_Request):
+    """The messages and decisions of the last negotiations of one peer (by id or name), the oldest first.
+
+    ``negotiation`` is an initiator cookie as events have it, and asks for that one alone. The result is
+    ``{"peer": id, "negotiations": […]}`` with items of ``contract.trace.NegotiationTrace``.
+    """
+
+    op: Literal["trace"]
+    peer: str
+    negotiation: str | None = None
+
+
 class GetEvents(_Request):
     """Read the journal after event ``after``; ``follow`` keeps the subscription open."""
 
@@ -83,7 +95,9 @@ class GetEvents(_Request):
     follow: bool = False
 
 
-Request = Annotated[Apply | GetStatus | Initiate | Terminate | Rekey | GetStats | GetEvents, Field(discriminator="op")]
+Request = Annotated[
+    Apply | GetStatus | Initiate | Terminate | Rekey | GetStats | GetTrace | GetEvents, Field(discriminator="op")
+]
 REQUEST: TypeAdapter[Request] = TypeAdapter(Request)
 
 

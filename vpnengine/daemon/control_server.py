@@ -22,6 +22,7 @@ from vpnengine.contract.control import (
     GetEvents,
     GetStats,
     GetStatus,
+    GetTrace,
     Initiate,
     Rekey,
     Request,
@@ -113,6 +114,7 @@ class ControlServer:
             GetStats: lambda _: self._engine.stats(),
             Terminate: self._terminate,
             Rekey: self._rekey,
+            GetTrace: self._trace,
         }
         try:
             return Answer(id=request.id, ok=True, result=handlers[type(request)](request))
@@ -167,6 +169,16 @@ class ControlServer:
         peer_id = self._engine.find_peer(request.peer)
         self._engine.command(RekeyPeer(peer_id, request.phase))
         return {"peer": peer_id, "phase": request.phase}
+
+    def _trace(self, request: GetTrace) -> dict[str, Any]:
+        peer_id = self._engine.find_peer(request.peer)
+        found = self._engine.negotiations(peer_id)
+        if request.negotiation is not None:
+            found = [one for one in found if one.negotiation == request.negotiation]
+            if not found:
+                message = f"nothing is kept of a negotiation “{request.negotiation}” with this peer"
+                raise Refused([Problem(field="negotiation", rule="unknown_negotiation", message=message)])
+        return {"peer": peer_id, "negotiations": [one.model_dump(mode="json") for one in found]}
 
     async def _events(self, request: GetEvents, writer: asyncio.StreamWriter) -> None:
         """Stream the journal; a reader that does not keep up is cut off rather than fed from memory."""

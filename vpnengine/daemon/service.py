@@ -20,6 +20,7 @@ from vpnengine.contract.config import EngineConfig, PeerConfig, StartMode
 from vpnengine.contract.events import Event, EventBody
 from vpnengine.contract.problems import Problem, Refused
 from vpnengine.contract.status import EngineStatus
+from vpnengine.contract.trace import NegotiationTrace
 from vpnengine.crypto.random import system_random
 from vpnengine.daemon.journal import Journal
 from vpnengine.daemon.lag import LagMeter
@@ -337,6 +338,10 @@ class Engine:
             "events": self.journal.last,
             "journal_write_errors": self.journal.write_errors,
         }
+
+    def negotiations(self, peer_id: str) -> list[NegotiationTrace]:
+        """What the last negotiations of a peer said, the oldest first."""
+        return self._endpoint.negotiations(peer_id, time.time() - time.monotonic())
 
     def is_up(self, peer_id: str, selectors: Collection[Selector]) -> bool:
         """True if each of these selectors of a peer has an SA pair that both ends have agreed on."""

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from vpnengine.contract.catalogue import CATALOGUE
 from vpnengine.contract.config import Listen, PeerConfig
@@ -23,23 +22,12 @@ from vpnengine.ikev1.pacing import Pacing
 from vpnengine.ikev1.roster import Roster
 from vpnengine.ikev1.states import Role
 from vpnengine.ikev1.timers import TimerQueue
+from vpnengine.ikev1.trace import Trace
 from vpnengine.ikev1.users import Users
 
-TRACE_LENGTH = 2_000
 NEWCOMERS_A_SECOND, NEWCOMERS_AT_ONCE = 10.0, 100.0  # first messages that get events of their own
 QUIET_S = 60.0
 MAX_QUIET = 4_096
-
-
-class TraceRecord(NamedTuple):
-    """One decision about one message: ``sent``, ``resent``, ``received`` or ``dropped`` with its reason."""
-
-    at: float
-    what: str
-    message: str
-    size: int
-    remote: str
-    detail: str = ""
 
 
 @dataclass(frozen=True)
@@ -78,7 +66,7 @@ class Core:
         self.pairs: dict[int, tuple[Peer, Pair]] = {}
         self.counters: Counter[str] = Counter()
         self.fragments = Reassembly()
-        self.trace: deque[TraceRecord] = deque(maxlen=TRACE_LENGTH)
+        self.trace = Trace()
         self.unborn: dict[str, PeerConfig] = {}
         self.pacing = Pacing(lambda action: self.timers.set(("pacing",), self.now, "begin the next", action))
         self._quiet: dict[tuple[str, str], float] = {}
@@ -110,35 +98,31 @@ class Core:
 
     # Output
 
-    def send(self, sa: IsakmpSa, datagram: bytes, what: str) -> Transmit:
-        """Queue a message of an ISAKMP SA."""
+    def send(self, sa: IsakmpSa, datagram: bytes, what: str, kinds: tuple[int, ...] = ()) -> Transmit:
+        """Queue a message of an ISAKMP SA; ``what`` and the kinds of its payloads are for the trace."""
         most = fragmentation.limit(sa.peer.config, sa.peer_has_fragmentation, sa.remote.host)
         pieces = fragmentation.split(datagram, most, sa.fragment_id + 1 & 0xFFFF, sa.exchange)
         if len(pieces) > 1:
             sa.fragment_id += 1
             self.counters["fragmented"] += 1
-        transmit = Transmit(datagram, sa.local, sa.remote, tuple(pieces))
+        transmit = Transmit(datagram, sa.local, sa.remote, tuple(pieces), what)
         self._queue(transmit)
-        self.note("sent", what, len(datagram), sa.remote, f"{len(pieces)} fragments" if len(pieces) > 1 else "")
+        self.trace.sent(self.now, sa, datagram, what, kinds, f"{len(pieces)} fragments" if len(pieces) > 1 else "")
         return transmit
 
     def _queue(self, transmit: Transmit) -> None:
         self.transmits += [Transmit(piece, transmit.local, transmit.remote) for piece in transmit.pieces]
 
-    def resend(self, transmit: Transmit, what: str) -> None:
-        """Queue a message once more."""
+    def resend(self, sa: IsakmpSa, transmit: Transmit, tries: int) -> None:
+        """Queue a message once more; it has been sent ``tries`` times before."""
         self._queue(transmit)
         self.counters["retransmitted"] += 1
-        self.note("resent", what, len(transmit.payload), transmit.remote)
-
-    def note(self, what: str, message: str, size: int, remote: Address, detail: str = "") -> None:
-        """Add a record to the trace."""
-        self.trace.append(TraceRecord(self.now, what, message, size, str(remote), detail))
+        self.trace.resent(self.now, sa, transmit, tries)
 
     def drop(self, reason: str, message: str, size: int, remote: Address) -> None:
         """Count and trace a datagram that changes nothing."""
         self.counters[f"dropped: {reason}"] += 1
-        self.note("dropped", message, size, remote, reason)
+        self.trace.dropped(self.now, reason, message, size, remote)
 
     def emit(
         self,
@@ -201,6 +185,7 @@ class Core:
             self.counters["events withheld"] += 1
             return event
         self.events.append(event)
+        self.trace.decided(self.now, event, sa, entry.advisory)
         if peer and event.severity in (Severity.ERROR, Severity.WARNING) and not entry.advisory:
             self._remember(peer, event)
         return event
@@ -245,6 +230,7 @@ class Core:
 
     def remove_sa(self, sa: IsakmpSa) -> None:
         """Take an ISAKMP SA off the lists."""
+        self.trace.ended(sa)
         self.sas.pop(sa.cookies, None)
         if self.responding.get((sa.begun_at, sa.initiator_cookie)) is sa:
             del self.responding[(sa.begun_at, sa.initiator_cookie)]
@@ -256,6 +242,7 @@ class Core:
         sa.peer.sas.remove(sa)
         sa.peer = peer
         peer.sas.append(sa)
+        self.trace.handed_over(sa)
 
     def set_responder_cookie(self, sa: IsakmpSa, cookie: bytes) -> None:
         """The second message has told the responder's cookie."""

@@ -7,9 +7,10 @@ from collections.abc import Callable, Collection
 from vpnengine.contract.config import PeerConfig
 from vpnengine.contract.events import EventBody
 from vpnengine.contract.status import PeerStatus
+from vpnengine.contract.trace import NegotiationTrace
 from vpnengine.esp.sa import Address, Selector
-from vpnengine.ikev1 import addresses, configure, dpd, inbound, lifecycle, negotiate, pairs, status
-from vpnengine.ikev1.core import Core, TraceRecord
+from vpnengine.ikev1 import addresses, configure, dpd, inbound, lifecycle, negotiate, pairs, status, trace_report
+from vpnengine.ikev1.core import Core
 from vpnengine.ikev1.interface import (
     Acquire,
     Command,
@@ -30,6 +31,7 @@ from vpnengine.ikev1.interface import (
 )
 from vpnengine.ikev1.model import Pair, Peer
 from vpnengine.ikev1.states import Role
+from vpnengine.ikev1.trace import TraceRecord
 
 
 class IkeEndpoint:
@@ -85,8 +87,14 @@ class IkeEndpoint:
         return dict(self._core.counters)
 
     def trace(self) -> tuple[TraceRecord, ...]:
-        """The newest decisions about messages."""
-        return tuple(self._core.trace)
+        """The records of all negotiations that are kept, and of strangers, in order."""
+        return tuple(self._core.trace.everything())
+
+    def negotiations(self, peer_id: str, wall: float = 0.0) -> list[NegotiationTrace]:
+        """The last negotiations of a peer, the oldest first. ``wall`` is the wall clock at monotonic time 0."""
+        core = self._core
+        found = core.trace.negotiations(peer_id)
+        return [trace_report.report(negotiation, wall, core.listen.natt_port) for negotiation in found]
 
     def peer_statuses(self, now: float) -> tuple[PeerStatus, ...]:
         """The state of each peer; counters of SAs are zero, as the data path has them.

@@ -70,17 +70,23 @@ def receive(core: Core, data: bytes, local: Address, remote: Address) -> None:
     except DecodeError as error:
         _no_header(core, data, remote, error)
         return
-    core.note("received", datagram.header.name, len(data), remote)
-    if datagram.header.next_payload == PayloadType.FRAGMENT:
-        _fragment(core, datagram)
-    else:
-        _message(core, datagram)
+    core.trace.arrived(core.now, datagram.header, local, remote)
+    try:
+        if datagram.header.next_payload == PayloadType.FRAGMENT:
+            _fragment(core, datagram)
+        else:
+            _message(core, datagram)
+    finally:
+        core.trace.settle()
 
 
 def _fragment(core: Core, datagram: Datagram) -> None:
     """A piece of a message: who has an SA, or an address that is configured, may leave some here."""
     header, remote = datagram.header, datagram.remote
     sa = _find(core, datagram)
+    if sa is not None:
+        core.trace.belongs(sa)
+    core.trace.became("fragment")
     peer = sa.peer if sa is not None else core.roster.first(remote.host)
     if peer is None or peer.config.fragmentation == "off":
         reason = "fragment of a stranger" if peer is None else "fragmentation is off"
@@ -99,7 +105,7 @@ def _fragment(core: Core, datagram: Datagram) -> None:
         core.timers.set("fragments", due, "fragments expire", lambda: core.fragments.expire(core.now))
     else:
         datagram = Datagram(whole, Header.parse(whole), datagram.local, remote)
-        core.note("received", f"{datagram.header.name} from fragments", len(whole), remote)
+        core.trace.arrived(core.now, datagram.header, datagram.local, remote, "from fragments")
         _message(core, datagram)
 
 
@@ -107,7 +113,9 @@ def _message(core: Core, datagram: Datagram) -> None:
     sa = _find(core, datagram)
     if sa is None:
         strangers.receive(core, datagram)
-    elif datagram.header.exchange in (Exchange.MAIN, Exchange.AGGRESSIVE):
+        return
+    core.trace.belongs(sa)
+    if datagram.header.exchange in (Exchange.MAIN, Exchange.AGGRESSIVE):
         _phase1(core, sa, datagram)
     elif datagram.header.exchange == Exchange.QUICK:
         _quick(core, sa, datagram)
@@ -163,9 +171,12 @@ def _phase1(core: Core, sa: IsakmpSa, datagram: Datagram) -> None:
 def _phase1_step(core: Core, sa: IsakmpSa, datagram: Datagram, row: Row) -> None:
     """Run the handler; if it fails, the SA is as it was before."""
     before = (sa.iv, sa.local, sa.remote)
+    step = row.handler.replace("_", " ")
+    core.trace.is_step(step)
     state, status = sa.state, _STATUS[sa.state]
     try:
         payloads = _phase1_payloads(sa, datagram)
+        core.trace.is_step(step, (payload.kind for payload in payloads.values))
         if sa.role is Role.RESPONDER or row.encrypted:
             sa.local, sa.remote = datagram.local, datagram.remote
         PHASE1_HANDLERS[row.handler](core, sa, datagram.header, payloads)
@@ -179,6 +190,7 @@ def _phase1_step(core: Core, sa: IsakmpSa, datagram: Datagram, row: Row) -> None
         elif not sa.suspect_psk:
             informational.suspect_psk(core, sa, status, f"message {status} cannot be decrypted ({error})")
     except Fault as error:
+        core.trace.became("refused", error.code)
         phase1.refuse(core, sa, error)
     else:
         if sa.state is state:
@@ -186,6 +198,7 @@ def _phase1_step(core: Core, sa: IsakmpSa, datagram: Datagram, row: Row) -> None
         if sa.state is not Phase1.DEAD:
             sa.received = datagram.data
             sa.resent = 0
+        core.trace.raise_(sa)
 
 
 def _phase1_payloads(sa: IsakmpSa, datagram: Datagram) -> Payloads:
@@ -201,7 +214,7 @@ def _hold(core: Core, sa: IsakmpSa, datagram: Datagram) -> None:
         core.drop("too early", datagram.header.name, len(datagram.data), datagram.remote)
         return
     sa.early = datagram
-    core.note("held", datagram.header.name, len(datagram.data), datagram.remote)
+    core.trace.became("held", "it has overtaken the end of phase 1")
     core.timers.set(("early", sa.cookies), core.now + HOLD_S, "a held message", lambda: _drop_early(core, sa))
 
 
@@ -218,6 +231,7 @@ def _take_early(core: Core, sa: IsakmpSa) -> None:
     if sa.usable or early.header.exchange == Exchange.TRANSACTION:
         sa.early = None
         core.timers.cancel(("early", sa.cookies))
+        core.trace.arrived(core.now, early.header, early.local, early.remote, "was held")
         _message(core, early)
 
 
@@ -279,6 +293,8 @@ def _new_quick(core: Core, sa: IsakmpSa, datagram: Datagram) -> QuickExchange | 
 
 def _quick_step(core: Core, sa: IsakmpSa, exchange: QuickExchange, datagram: Datagram, row: Row) -> None:
     """Decrypt, verify, and only then change anything."""
+    step = row.handler.replace("_", " ")
+    core.trace.is_step(step)
     try:
         payloads, plain, iv = channel.open_(sa, datagram.header, datagram.data, exchange.iv)
     except DecodeError as error:
@@ -287,6 +303,7 @@ def _quick_step(core: Core, sa: IsakmpSa, exchange: QuickExchange, datagram: Dat
     if row.handler != "quick_3" and not _verified(sa, exchange, payloads, plain, row):
         core.drop("bad hash", datagram.header.name, len(datagram.data), datagram.remote)
         return
+    core.trace.is_step(step, (payload.kind for payload in payloads.values))
     before, exchange.iv = exchange.iv, iv
     exchange.commit |= bool(datagram.header.flags & Flag.COMMIT)
     if row.handler == "quick_1":
@@ -302,6 +319,7 @@ def _quick_step(core: Core, sa: IsakmpSa, exchange: QuickExchange, datagram: Dat
         if row.handler != "quick_3":
             quick_mode.malformed(core, sa, exchange, error)
     except Fault as error:
+        core.trace.became("refused", error.code)
         quick_mode.fault(core, sa, exchange, error)
     else:
         exchange.state = row.following if isinstance(row.following, Quick) else exchange.state

@@ -15,7 +15,7 @@ from vpnengine.ikev1.model import IsakmpSa
 from vpnengine.ikev1.states import Phase1, Role
 from vpnengine.isakmp import constants as c
 from vpnengine.isakmp.errors import DecodeError
-from vpnengine.isakmp.message import Header, Payloads, build_payloads
+from vpnengine.isakmp.message import Header, Payloads, build_payloads, kinds_of
 from vpnengine.isakmp.payloads import Delete, Hash, Notification, Payload
 
 _QUIET_NOTIFIES = {c.Notify.REPLAY_STATUS}
@@ -41,7 +41,7 @@ def send(core: Core, sa: IsakmpSa, payload: Payload, what: str) -> None:
     head = bytes([first, 0]) + (len(digest) + 4).to_bytes(2, "big") + digest
     iv = keys.exchange_iv(proposal.hash, sa.iv, number)
     datagram, _ = channel.seal(sa, c.Exchange.INFORMATIONAL, number, c.PayloadType.HASH, head + rest, iv)
-    core.send(sa, datagram, what)
+    core.send(sa, datagram, what, (c.PayloadType.HASH, payload.kind))
 
 
 def send_notify(core: Core, sa: IsakmpSa, protocol: int, spi: bytes, number: int, data: bytes = b"") -> None:
@@ -68,7 +68,12 @@ def send_clear_notify(core: Core, sa: IsakmpSa, number: int) -> None:
     """A refusal of phase 1, when there are no keys yet. It is not larger than what caused it."""
     notification = Notification(c.Protocol.ISAKMP, sa.cookies, number)
     message_id = int.from_bytes(core.rng(4), "big")
-    core.send(sa, channel.clear(sa, c.Exchange.INFORMATIONAL, [notification], message_id), "notify in clear")
+    core.send(
+        sa,
+        channel.clear(sa, c.Exchange.INFORMATIONAL, [notification], message_id),
+        "notify in clear",
+        (c.PayloadType.NOTIFICATION,),
+    )
 
 
 def receive_encrypted(core: Core, sa: IsakmpSa, header: Header, datagram: bytes) -> bool:
@@ -86,12 +91,13 @@ def receive_encrypted(core: Core, sa: IsakmpSa, header: Header, datagram: bytes)
         return False
     rest = plain[payloads.ends[0] : payloads.ends[-1]]
     if not hmac.compare_digest(digest.data, keys.message_hash(proposal.hash, phase1, header.message_id, rest)):
-        core.counters["dropped: bad hash"] += 1
+        core.drop("bad hash", header.name, len(datagram), sa.remote)
         return False
     if header.message_id in sa.used_ids:
-        core.counters["dropped: replayed informational"] += 1
+        core.drop("replayed informational", header.name, len(datagram), sa.remote)
         return False
     sa.used_ids.add(header.message_id)
+    core.trace.is_step("informational", kinds_of(payloads.values))
     _act(core, sa, payloads)
     return True
 
@@ -99,6 +105,7 @@ def receive_encrypted(core: Core, sa: IsakmpSa, header: Header, datagram: bytes)
 def _undecipherable(core: Core, sa: IsakmpSa, error: DecodeError) -> None:
     """Before phase 1 is up this is how a peer with another secret answers message 5."""
     core.counters["dropped: undecipherable"] += 1
+    core.trace.became("dropped", "undecipherable")
     if sa.state is Phase1.MM5_SENT and not sa.suspect_psk:
         suspect_psk(core, sa, 6, f"the answer to message 5 cannot be decrypted ({error})")
     elif sa.state is Phase1.AM2_SENT and not sa.suspect_psk:

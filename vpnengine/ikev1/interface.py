@@ -18,12 +18,14 @@ class Transmit:
     """One ISAKMP message to send; the shell puts the non-ESP marker before it on the NAT-T port.
 
     ``pieces`` are the fragments that stand for ``payload`` when it is queued; the shell only sees the pieces.
+    ``what`` names the message for people, such as ``main 3``.
     """
 
     payload: bytes
     local: Address
     remote: Address
     pieces: tuple[bytes, ...] = ()
+    what: str = ""
 
 
 @dataclass(frozen=True)

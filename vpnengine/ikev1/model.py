@@ -25,6 +25,7 @@ from vpnengine.ikev1.keys import Phase1Keys
 from vpnengine.ikev1.lifetimes import NOTHING, Life
 from vpnengine.ikev1.natt import NO_NAT, NO_ORIGINALS, Nat, Originals, Version
 from vpnengine.ikev1.states import Phase1, Quick, Role, Step
+from vpnengine.ikev1.trace import Negotiation
 from vpnengine.isakmp.configuration import Configuration, Item
 from vpnengine.isakmp.constants import AUTH_PSK, Exchange
 from vpnengine.isakmp.message import Header
@@ -186,6 +187,7 @@ class IsakmpSa:
     configured: bool = False
     first_contact: bool = False
     transactions: dict[int, Transaction] = field(default_factory=dict)
+    negotiation: Negotiation | None = None  # its records in the trace
 
     @property
     def cookies(self) -> bytes:

@@ -24,7 +24,7 @@ from vpnengine.ikev1.model import IsakmpSa, Peer
 from vpnengine.ikev1.states import Phase1, Role
 from vpnengine.isakmp import constants as c
 from vpnengine.isakmp.errors import DecodeError
-from vpnengine.isakmp.message import Header, Payloads, build_payloads
+from vpnengine.isakmp.message import Header, Payloads, build_payloads, kinds_of
 from vpnengine.isakmp.payloads import KeyExchangeData, NatD, Nonce, Notification, Payload
 from vpnengine.isakmp.sa_payload import SecurityAssociation
 
@@ -58,7 +58,10 @@ def begin_responding(core: Core, sa: IsakmpSa, datagram: bytes, payloads: Payloa
     """
     offer = payloads.only(SecurityAssociation, "SA")
     choice = _choice(sa.peer, offer)
+    core.trace.belongs(sa)
+    core.trace.is_step(f"{c.exchange_name(sa.exchange)} 1", (payload.kind for payload in payloads.values))
     if choice is None:
+        core.trace.became("refused", "ike.phase1.no_proposal")
         _refuse(core, sa, offer)
         return None
     sa.muted = not core.newcomers.take(core.now)
@@ -264,14 +267,14 @@ def float_ports(core: Core, sa: IsakmpSa) -> None:
 
 def send_clear(core: Core, sa: IsakmpSa, chain: list[Payload], what: str) -> None:
     """Send a message in the clear."""
-    sa.reply = core.send(sa, channel.clear(sa, sa.exchange, chain), what)
+    sa.reply = core.send(sa, channel.clear(sa, sa.exchange, chain), what, kinds_of(chain))
 
 
 def send_encrypted(core: Core, sa: IsakmpSa, chain: list[Payload], what: str) -> None:
     """Send an encrypted message; the IV moves on."""
     first, body = build_payloads(chain)
     datagram, sa.iv = channel.seal(sa, sa.exchange, 0, first, body, sa.iv)
-    sa.reply = core.send(sa, datagram, what)
+    sa.reply = core.send(sa, datagram, what, kinds_of(chain))
 
 
 def repeat(core: Core, sa: IsakmpSa) -> None:

@@ -31,7 +31,7 @@ from vpnengine.ikev1.selectors import selector_fault, selector_identities
 from vpnengine.ikev1.states import Quick, Role
 from vpnengine.isakmp import constants as c
 from vpnengine.isakmp.errors import DecodeError
-from vpnengine.isakmp.message import Payloads, build_payloads
+from vpnengine.isakmp.message import Payloads, build_payloads, kinds_of
 from vpnengine.isakmp.payloads import Hash, Identification, KeyExchangeData, Nonce, Notification, Payload
 from vpnengine.isakmp.sa_payload import SecurityAssociation
 
@@ -129,7 +129,7 @@ def _send(core: Core, sa: IsakmpSa, exchange: QuickExchange, chain: list[Payload
     datagram, exchange.iv = channel.seal(
         sa, c.Exchange.QUICK, exchange.message_id, c.PayloadType.HASH, head + rest, exchange.iv
     )
-    exchange.reply = core.send(sa, datagram, what)
+    exchange.reply = core.send(sa, datagram, what, (c.PayloadType.HASH, *kinds_of(chain)))
 
 
 def verify(sa: IsakmpSa, message_id: int, payloads: Payloads, plain: bytes, nonce: bytes) -> bool:
@@ -204,7 +204,7 @@ def quick_2(core: Core, sa: IsakmpSa, exchange: QuickExchange, payloads: Payload
     digest = Hash(keys.quick_hash_3(proposal.hash, phase1, exchange.message_id, nonces))
     first, body = build_payloads([digest])
     datagram, exchange.iv = channel.seal(sa, c.Exchange.QUICK, exchange.message_id, first, body, exchange.iv)
-    exchange.reply = core.send(sa, datagram, "quick 3")
+    exchange.reply = core.send(sa, datagram, "quick 3", (c.PayloadType.HASH,))
     pairs.agreed(core, sa.peer, pair)
     _send_later(core, exchange)
     sa.peer.wanted.pop(exchange.selector, None)

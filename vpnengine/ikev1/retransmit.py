@@ -38,7 +38,7 @@ def cancel(core: Core, key: object) -> None:
 def repeat_unconfirmed(core: Core, sa: IsakmpSa) -> None:
     """Nothing answers the last message of aggressive mode: it may be lost without our knowing."""
     if sa.unconfirmed and sa.reply is not None:
-        core.resend(sa.reply, "aggressive 3")
+        core.resend(sa, sa.reply, 1)
 
 
 def _arm(
@@ -58,8 +58,9 @@ def _arm(
             repeat_unconfirmed(core, sa)
         if isinstance(holder, IsakmpSa):
             core.pacing.leave(holder.peer.id)
-        if holder.reply is not None:
-            core.resend(holder.reply, f"try {holder.tries}")
+        owner = holder if isinstance(holder, IsakmpSa) else sa
+        if holder.reply is not None and owner is not None:
+            core.resend(owner, holder.reply, holder.tries - 1)
         _arm(core, key, policy, holder, give_up, sa)
 
     delay = policy.first_s * policy.factor ** (holder.tries - 1)
@@ -68,10 +69,11 @@ def _arm(
 
 def answer_duplicate(core: Core, sa: IsakmpSa, holder: Holder, what: str) -> None:
     """The peer repeats its last message: our answer was lost. Repeat it, but not for ever."""
+    core.trace.repeated(holder.reply, holder.resent + 1)
     if holder.reply is None or holder.resent >= MAX_REPEATED_REPLIES:
         return
     holder.resent += 1
-    core.resend(holder.reply, what)
+    core.resend(sa, holder.reply, holder.resent)
     if holder.resent == UNHEARD and not sa.peer.decoy and not core.quiet("ike.unheard", sa.name):
         port = holder.reply.local.port
         hint = (

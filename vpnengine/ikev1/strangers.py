@@ -27,8 +27,10 @@ def receive(core: Core, datagram: Datagram) -> None:
     if header.responder_cookie == NO_COOKIE and not header.encrypted and header.exchange in _MODES:
         _begins(core, datagram)
         return
-    core.drop("no SA", header.name, len(datagram.data), remote)
     peer = core.roster.first(remote.host)
+    if peer:
+        core.trace.claims(peer, header, core.now)
+    core.drop("no SA", header.name, len(datagram.data), remote)
     if peer and header.encrypted and header.exchange in _PROTECTED and not core.quiet("ike.no_sa", remote.host):
         cookies = f"{header.initiator_cookie.hex()}:{header.responder_cookie.hex()}"
         if header.exchange == Exchange.QUICK:
@@ -70,6 +72,7 @@ def _known(core: Core, datagram: Datagram) -> bool:
     sa = core.responding.get((datagram.remote.host, datagram.header.initiator_cookie))
     if sa is None:
         return False
+    core.trace.belongs(sa)
     if sa.state in _HALF_OPEN and sa.received == datagram.data:
         retransmit.answer_duplicate(core, sa, sa, "message 2")
     elif sa.state not in _HALF_OPEN:
@@ -86,6 +89,7 @@ def _unwelcome(core: Core, datagram: Datagram) -> None:
         if not core.quiet("ike.unknown_peer", remote.host):
             core.emit("ike.unknown_peer", at=remote, remote=remote, evidence={"address": remote.host})
         return
+    core.trace.claims(peer, header, core.now)
     core.drop("mode refused", header.name, len(datagram.data), remote)
     if not core.quiet("ike.mode.refused", remote.host):
         mode, allowed = _MODES[Exchange(header.exchange)], peer.config.exchange

@@ -15,7 +15,7 @@ from vpnengine.ikev1.states import Phase1, Role, Step, UnexpectedMessage, transa
 from vpnengine.isakmp import constants as c
 from vpnengine.isakmp.configuration import ConfigType, Configuration, Item
 from vpnengine.isakmp.errors import DecodeError
-from vpnengine.isakmp.message import Payloads, build_payloads
+from vpnengine.isakmp.message import Payloads, build_payloads, kinds_of
 from vpnengine.isakmp.payloads import Hash
 
 MAX_TRANSACTIONS = 16
@@ -55,7 +55,7 @@ def _send(core: Core, sa: IsakmpSa, exchange: Transaction, message: Configuratio
     datagram, exchange.iv = channel.seal(
         sa, c.Exchange.TRANSACTION, exchange.message_id, c.PayloadType.HASH, head + rest, exchange.iv
     )
-    exchange.reply = core.send(sa, datagram, what)
+    exchange.reply = core.send(sa, datagram, what, (c.PayloadType.HASH, c.PayloadType.ATTRIBUTES))
 
 
 def receive(core: Core, sa: IsakmpSa, datagram: Datagram) -> bool:
@@ -76,6 +76,7 @@ def receive(core: Core, sa: IsakmpSa, datagram: Datagram) -> bool:
             return False
         message = payloads.only(Configuration, "ATTRIBUTES")
         row = transaction_row(exchange.role, exchange.state, message.type)
+        core.trace.is_step(f"configuration {ConfigType(message.type).name.lower()}", kinds_of(payloads.values))
     except (DecodeError, UnexpectedMessage) as error:
         core.drop("malformed", str(error), len(datagram.data), datagram.remote)
         return False

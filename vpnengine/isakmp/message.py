@@ -182,6 +182,11 @@ def _parse_one(kind: int, data: bytes, start: int, end: int) -> Payload:
     return parse(Reader(data, name, start, end))
 
 
+def kinds_of(payloads: Sequence[Payload]) -> tuple[int, ...]:
+    """Their types, in order."""
+    return tuple(int(payload.kind) for payload in payloads)
+
+
 def build_payloads(payloads: Sequence[Payload]) -> tuple[int, bytes]:
     """The type of the first payload and the whole chain."""
     parts = []
