@@ -369,6 +369,7 @@ ENTRIES = (
         "Set Phase 1 mode to main, if the peer can; else use a random secret of at least 20 characters.",
         "Set phase 1 of the gateway to main mode.",
         Side.LOCAL,
+        advisory=True,
         confidence=Confidence.CERTAIN,
     ),
     Entry(
