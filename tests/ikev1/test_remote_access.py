@@ -377,3 +377,25 @@ def test_recorded_messages_are_read_and_written_alike(name: str, kinds: list[int
     assert messages[1].get(configuration.ConfigAttribute.XAUTH_USER_NAME)
     given = messages[5 if name.endswith("pull") else 4].get(configuration.ConfigAttribute.IP4_ADDRESS)
     assert given is not None and len(given) == 4
+
+
+def test_damaged_and_replayed_transactions_change_nothing() -> None:
+    network = joined()
+    up(network)
+    network.run(100)
+    right = network.right
+
+    def snapshot() -> tuple[object, ...]:
+        status = right.endpoint.peer_statuses(0)[0]
+        return dict(right.installed), list(right.outbound), status.clients, status.phase1.state
+
+    before, users = snapshot(), right.codes().count("ike.xauth.passed")
+    for source, transmit in [row for row in network.sent if row[0] == network.left.host]:
+        message = transmit.payload
+        if Header.parse(message).exchange != Exchange.TRANSACTION:
+            continue
+        damaged = [message[:i] + bytes([message[i] ^ 0xFF]) + message[i + 1 :] for i in range(len(message))]
+        for data in (message, *damaged, *(message[:i] for i in range(len(message)))):
+            right.endpoint.receive(data, transmit.remote, transmit.local, network.now)
+            network.drain(right)
+    assert snapshot() == before and right.codes().count("ike.xauth.passed") == users
