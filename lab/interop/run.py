@@ -33,16 +33,13 @@ class Run:
         self.rig.reset(settings, data_path, self.scenario.fresh)
         self.cursor = int(self.rig.control.request("stats")["events"])
         self._log_start = self.rig.gateway.log_path.stat().st_size
-        for part, act in (("weather", self.rig.impair), ("block", self._block), ("block-out", self._block_out)):
-            if part in self.scenario.options:
-                act(self.scenario.options[part])
+        options = self.scenario.options
+        if "weather" in options:
+            self.rig.impair(options["weather"])
+        for hook in ("input", "output", "prerouting"):
+            if f"block {hook}" in options:
+                self.rig.block(*options[f"block {hook}"], hook=hook)
         self.rig.load(self.scenario, "traffic" if self.role is Role.INITIATOR else "responder")
-
-    def _block(self, rules: tuple[str, ...]) -> None:
-        self.rig.block(*rules)
-
-    def _block_out(self, rules: tuple[str, ...]) -> None:
-        self.rig.block(*rules, hook="output")
 
     # Doing
 

@@ -81,6 +81,21 @@ def broken(run: Run) -> None:
     require(not run.sas() or run.scenario.options.get("comes up", False), "the tunnel is up nevertheless")
 
 
+def broken_without_peer(run: Run) -> None:
+    """Nobody runs at the peer's address."""
+    run.rig.gateway.stop()
+    broken(run)
+
+
+def broken_uplink(run: Run) -> None:
+    """Our cable is pulled while the tunnel is up."""
+    run.begin()
+    run.wait_up(1)
+    run.rig.mark_impaired()
+    run.rig.topology.site.run("ip", "link", "set", "wan", "down")
+    expect(run, run.scenario.found[run.role])
+
+
 def expect(run: Run, finding: Finding, seconds: float = 10.0) -> None:
     """An event with this code, side and hint.
 

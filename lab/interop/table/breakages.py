@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from lab.interop.model import Finding, Role, Scenario
-from lab.interop.scripts import broken
+from lab.interop.model import BOTH, Finding, Role, Scenario
+from lab.interop.scripts import broken, broken_uplink, broken_without_peer
 from lab.interop.table.psk import MOON, SUN, identity
 from lab.topology import SECRET
 
@@ -146,21 +146,21 @@ ROWS = (
     _row(
         "udp-500-blocked",
         "path",
-        options={"block": ("udp dport 500",)},
+        options={"block input": ("udp dport 500",)},
         initiator=Finding("ike.phase1.timeout", "path", "500"),
         responder=Finding("ike.unheard", "path", "500"),
     ),
     _row(
         "udp-4500-blocked",
         "path",
-        options={"block": ("udp dport 4500",)},
+        options={"block input": ("udp dport 4500",)},
         initiator=Finding("ike.phase1.timeout", "unknown", "4500"),
         responder=Finding("ike.unheard", "path", "4500"),
     ),
     _row(
         "udp-4500-blocked-towards-us",
         "path",
-        options={"block-out": ("udp sport 4500",)},
+        options={"block output": ("udp sport 4500",)},
         kind="direct",
         initiator=Finding("ike.phase1.timeout", "unknown", "4500"),
         responder=Finding("ike.phase1.silent", "path", "4500"),
@@ -169,7 +169,7 @@ ROWS = (
         "float-dropped-by-nat",
         "nat-rw",
         kind="nat",
-        options={"block": ("udp dport 4500",)},
+        options={"block input": ("udp dport 4500",)},
         initiator=Finding("ike.phase1.timeout", "unknown", "4500"),
     ),
     _row(
@@ -203,5 +203,20 @@ ROWS = (
         ours={"nat_traversal": "off"},
         initiator=Finding("ike.natt.disabled", "local", "NAT traversal"),
         responder=Finding("ike.natt.disabled", "local", "NAT traversal"),
+    ),
+    Scenario(
+        "broken-peer-does-not-run",
+        "net2net-psk-fail",
+        broken_without_peer,
+        (Role.INITIATOR,),
+        found={Role.INITIATOR: Finding("ike.phase1.timeout", "path", "Public address")},
+    ),
+    Scenario(
+        "broken-uplink",
+        "dpd-clear",
+        broken_uplink,
+        BOTH,
+        ours={"dpd": {"interval_s": 1, "timeout_s": 3}},
+        found=dict.fromkeys(BOTH, Finding("ike.dpd.dead", "path", "uplink")),
     ),
 )

@@ -94,4 +94,31 @@ BREAKAGES = (
     _broken("unknown-ca", "multi-level-ca", _unknown_ca, "unknown_ca", "local", "CA"),
     _broken("revoked", "crl-revoked", _revoked, "revoked", "peer", "Revocation list"),
     _broken("ours-expired", "x509-expired", _ours_expired, "own", "local", "new certificate", roles=(Role.INITIATOR,)),
+    Scenario(
+        "broken-cert-ike-fragments-dropped",
+        "fragmentation",
+        broken,
+        credentials=pki.chained,
+        ours={"fragmentation": "force", "fragment_size": 600},
+        theirs=_FORCED,
+        # The next payload of an ISAKMP header behind the non-ESP marker is 132, a fragment.
+        options={"charon": _SMALL, "block input": ("udp dport 4500 @th,224,8 132",)},
+        found={
+            Role.INITIATOR: Finding("ike.phase1.timeout", "unknown", "ragment"),
+            Role.RESPONDER: Finding("ike.unheard", "path", "4500"),
+        },
+    ),
+    Scenario(
+        "broken-cert-ip-fragments-dropped",
+        "fragmentation",
+        broken,
+        credentials=pki.chained,
+        ours={"fragmentation": "off"},
+        theirs={"fragmentation": "no"},
+        options={"block prerouting": ("ip frag-off & 0x3fff != 0",)},
+        found={
+            Role.INITIATOR: Finding("ike.phase1.timeout", "unknown", "ragment"),
+            Role.RESPONDER: Finding("ike.unheard", "path", "4500"),
+        },
+    ),
 )
