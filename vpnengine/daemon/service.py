@@ -301,6 +301,7 @@ class Engine:
             self._set_policies()
             self._run(Configure(config, frozenset(plan.difference.changed)))
             counts = {name: len(ids) for name, ids in plan.difference.as_dict().items()}
+            await self._dataplane.settled()
             self.emit("engine.config.applied", revision=config.revision, **counts)
             if self.applied_hook is not None:
                 await asyncio.to_thread(self.applied_hook, config)
@@ -313,7 +314,7 @@ class Engine:
 
     async def status_json(self) -> str:
         """The present state as the JSON of an ``EngineStatus``, with the data path's counters."""
-        conditions = []
+        conditions = [*self._dataplane.conditions()]
         if self.journal.write_errors:
             conditions.append("events cannot be written to the journal; check the disk")
         head = EngineStatus(

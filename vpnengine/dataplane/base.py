@@ -105,6 +105,13 @@ class DataPlane(ABC):
     def set_addresses(self, addresses: Iterable[str]) -> None:
         """This host has exactly these inner addresses, which peers have assigned to it; called before the policies."""
 
+    async def settled(self) -> None:  # noqa: B027 - a data path without routes has nothing to wait for
+        """Return when what ``set_policies`` asked for is effective, or cannot be: see ``conditions``."""
+
+    def conditions(self) -> tuple[str, ...]:
+        """What is wrong with the data path at present, as sentences for the administrator."""
+        return ()
+
     @abstractmethod
     def install(self, pair: IpsecSaPair, outbound: bool = True) -> None:
         """Install both directions. Outbound traffic of the selector moves to the newest pair.

@@ -7,6 +7,7 @@ touched, and what a killed engine has left there is removed at the next start.
 
 from __future__ import annotations
 
+import asyncio
 import bisect
 import ipaddress
 import socket
@@ -44,14 +45,20 @@ class Routes:
     def __init__(self, device: str, mtu: int) -> None:
         self.problem: str | None = None
         self._wanted = 0
+        self._last: Future[None] | None = None
         self._thread = ThreadPoolExecutor(1, "routes")
         self._thread.submit(self._start, device, mtu).result()
 
     def set(self, selectors: Iterable[Selector]) -> None:
         """Route every remote subnet into the device, from a local address of the selector if the host has one."""
         self._wanted += 1
-        number = self._wanted
-        self._thread.submit(self._set, list(selectors), number).add_done_callback(self._report)
+        self._last = self._thread.submit(self._set, list(selectors), self._wanted)
+        self._last.add_done_callback(self._report)
+
+    async def settled(self) -> None:
+        """Return when the newest wish is fulfilled or has failed; ``problem`` says why."""
+        if self._last is not None:
+            await asyncio.wait([asyncio.wrap_future(self._last)])
 
     def _report(self, done: Future[None]) -> None:
         error = done.exception()

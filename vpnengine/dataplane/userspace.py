@@ -137,6 +137,16 @@ class UserspaceDataPlane(DataPlane):
         if self._routes is not None:
             self._routes.set_addresses(addresses)
 
+    async def settled(self) -> None:
+        """Return when the routes stand."""
+        if self._routes is not None:
+            await self._routes.settled()
+
+    def conditions(self) -> tuple[str, ...]:
+        """Routes that the kernel refuses."""
+        problem = self._routes.problem if self._routes is not None else None
+        return (problem,) if problem else ()
+
     # SAs
 
     def install(self, pair: IpsecSaPair, outbound: bool = True) -> None:
