@@ -390,7 +390,7 @@ def test_damaged_and_replayed_transactions_change_nothing() -> None:
         return dict(right.installed), list(right.outbound), status.clients, status.phase1.state
 
     before, users = snapshot(), right.codes().count("ike.xauth.passed")
-    sent = [transmit for _source, transmit in network.sent if source == network.left.host]
+    sent = [transmit for source, transmit in network.sent if source == network.left.host]
     for transmit in sent:
         message = transmit.payload
         if Header.parse(message).exchange != Exchange.TRANSACTION:
