@@ -19,13 +19,14 @@ START_S = 15.0
 
 
 class EngineProcess:
-    """``./culvert engine`` in a namespace, driven with ``./culvert ctl``."""
+    """``./culvert engine`` in a namespace, driven with ``./culvert ctl``; ``options`` are further ones of it."""
 
     def __init__(self, namespace: Namespace, directory: Path, config: dict[str, Any]) -> None:
         self.namespace = namespace
         self.directory = directory
         self.config = config
         self.control = directory / "control.sock"
+        self.options: tuple[str, ...] = ()
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -46,6 +47,7 @@ class EngineProcess:
         self._process = self.namespace.spawn(
             *(sys.executable, str(ROOT / "manage.py"), "engine", "--config", str(path)),
             *("--control", str(self.control), "--journal", str(self.directory / "journal")),
+            *self.options,
             log=self.directory / "engine.log",
         )
         deadline = time.monotonic() + START_S

@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from appliance.cli import ladder
+from appliance.cli import capture, ladder
 from appliance.cli.main import fail
 from appliance.paths import state
 from vpnengine.contract.catalogue import CATALOGUE
@@ -50,6 +50,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     trace = verb("trace", "Show what the last negotiations of a peer said, as a ladder.")
     trace.add_argument("peer")
     trace.add_argument("--negotiation", metavar="COOKIE", help="only the one with this initiator cookie")
+    captured = verb("capture", "Write the messages of a peer's last negotiations to a file (engine --keep-messages).")
+    captured.add_argument("peer")
+    captured.add_argument("--negotiation", metavar="COOKIE", help="only the one with this initiator cookie")
+    captured.add_argument("--pcapng", metavar="FILE", required=True, help="file to write, readable by you alone")
+    captured.add_argument("--with-secrets", action="store_true", help="also write the keys, into FILE.secrets/")
     verb("stats", "Show counters.")
     verb("schema", "Print the JSON schema of EngineConfig.")
     verb("explain", "Explain an event code.").add_argument("code")
@@ -78,6 +83,10 @@ def run(options: argparse.Namespace) -> int:
 def _ask(client: ControlClient, options: argparse.Namespace) -> int:
     if options.verb == "events":
         return _events(client, options)
+    if options.verb == "capture":
+        wanted = {"peer": options.peer, "negotiation": options.negotiation, "secrets": options.with_secrets}
+        found = client.request("capture", **wanted)["negotiations"]
+        return capture.write(Path(options.pcapng), found, options.with_secrets)
     if options.verb == "apply":
         text = sys.stdin.read() if options.file == "-" else Path(options.file).read_text()
         result = client.request("apply", config=json.loads(text))

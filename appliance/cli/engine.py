@@ -36,6 +36,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--control", metavar="SOCKET", help="control socket (default: in the state directory)")
     parser.add_argument("--journal", metavar="DIR", help="event journal (default: a temporary directory)")
     parser.add_argument("--events", metavar="FILE", help="also write events here as JSON lines; - prints them as text")
+    parser.add_argument(
+        "--keep-messages", action="store_true", help="keep whole messages and their keys in memory, for ctl capture"
+    )
     parser.add_argument("--tun", metavar="NAME", default="culvert0", help="name of the TUN device")
     parser.add_argument("--bind", metavar="ADDRESS", action="append", help="listen on this address only (repeatable)")
 
@@ -91,7 +94,9 @@ def _load_saved(path: Path) -> EngineConfig | None:
 
 async def _serve(options: argparse.Namespace, config: EngineConfig, journal: Path) -> int:
     dataplane = create(config.dataplane, options.tun)
-    engine = Engine(config, dataplane, Journal(journal), tuple(options.bind or ANY))
+    engine = Engine(config, dataplane, Journal(journal), tuple(options.bind or ANY), options.keep_messages)
+    if options.keep_messages:
+        logging.warning("--keep-messages: whole messages and the keys that open them stay in memory")
     if options.saved:
         engine.applied_hook = lambda applied: save(Path(options.saved), applied)
     if options.events:

@@ -63,6 +63,7 @@ def write() -> None:
             b'{"op":"status","id":1}',
             b'{"op":"events","after":3}',
             b'{"op":"trace","peer":"p"}',
+            b'{"op":"capture","peer":"p","secrets":true}',
             b'{"op":"apply","config":{"peers":[]}}',
         ],
     }

@@ -77,13 +77,15 @@ class Node:
 class Network:
     """Carries datagrams between two nodes, and moves the clock from timer to timer."""
 
-    def __init__(self, left: EngineConfig, right: EngineConfig, *, raw_esp: bool = True, seed: int = 1) -> None:
+    def __init__(
+        self, left: EngineConfig, right: EngineConfig, *, raw_esp: bool = True, seed: int = 1, keep: bool = False
+    ) -> None:
         self.now = 1000.0
         self.random = random.Random(seed)
         rng = self.random.randbytes
         self.wall = 1_800_000_000.0  # the wall clock at virtual time 0
-        self.left = Node(LEFT, IkeEndpoint(rng, raw_esp, lambda: self.wall + self.now))
-        self.right = Node(RIGHT, IkeEndpoint(rng, raw_esp, lambda: self.wall + self.now))
+        self.left = Node(LEFT, IkeEndpoint(rng, raw_esp, lambda: self.wall + self.now, keep))
+        self.right = Node(RIGHT, IkeEndpoint(rng, raw_esp, lambda: self.wall + self.now, keep))
         self.flying: list[tuple[float, int, Node, Transmit]] = []
         self.sent: list[tuple[str, Transmit]] = []
         self.fate: Callable[[int, str, Transmit], list[float]] = lambda number, source, transmit: [0.01]

@@ -87,6 +87,19 @@ class GetTrace(_Request):
     negotiation: str | None = None
 
 
+class GetCapture(_Request):
+    """Whole messages of a peer's last negotiations; refused unless the engine was started to keep them.
+
+    With ``secrets`` the keys that open them come with them; no other answer has any. The result is
+    ``{"peer": id, "negotiations": […]}`` with items of ``contract.capture.CapturedNegotiation``.
+    """
+
+    op: Literal["capture"]
+    peer: str
+    negotiation: str | None = None
+    secrets: bool = False
+
+
 class GetEvents(_Request):
     """Read the journal after event ``after``; ``follow`` keeps the subscription open."""
 
@@ -96,7 +109,8 @@ class GetEvents(_Request):
 
 
 Request = Annotated[
-    Apply | GetStatus | Initiate | Terminate | Rekey | GetStats | GetTrace | GetEvents, Field(discriminator="op")
+    Apply | GetStatus | Initiate | Terminate | Rekey | GetStats | GetTrace | GetCapture | GetEvents,
+    Field(discriminator="op"),
 ]
 REQUEST: TypeAdapter[Request] = TypeAdapter(Request)
 

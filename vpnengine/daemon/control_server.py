@@ -7,18 +7,20 @@ import contextlib
 import json
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
+from vpnengine.contract.capture import CapturedNegotiation
 from vpnengine.contract.config import parse_config
 from vpnengine.contract.control import (
     MAX_LINE,
     REQUEST,
     Answer,
     Apply,
+    GetCapture,
     GetEvents,
     GetStats,
     GetStatus,
@@ -29,6 +31,7 @@ from vpnengine.contract.control import (
     Terminate,
 )
 from vpnengine.contract.problems import Problem, Refused, problems_of
+from vpnengine.contract.trace import NegotiationTrace
 from vpnengine.daemon.service import Engine
 from vpnengine.daemon.waiting import Wait
 from vpnengine.esp.sa import Selector
@@ -115,6 +118,7 @@ class ControlServer:
             Terminate: self._terminate,
             Rekey: self._rekey,
             GetTrace: self._trace,
+            GetCapture: self._capture,
         }
         try:
             return Answer(id=request.id, ok=True, result=handlers[type(request)](request))
@@ -172,13 +176,11 @@ class ControlServer:
 
     def _trace(self, request: GetTrace) -> dict[str, Any]:
         peer_id = self._engine.find_peer(request.peer)
-        found = self._engine.negotiations(peer_id)
-        if request.negotiation is not None:
-            found = [one for one in found if one.negotiation == request.negotiation]
-            if not found:
-                message = f"nothing is kept of a negotiation “{request.negotiation}” with this peer"
-                raise Refused([Problem(field="negotiation", rule="unknown_negotiation", message=message)])
-        return {"peer": peer_id, "negotiations": [one.model_dump(mode="json") for one in found]}
+        return _only(peer_id, self._engine.negotiations(peer_id), request.negotiation)
+
+    def _capture(self, request: GetCapture) -> dict[str, Any]:
+        peer_id = self._engine.find_peer(request.peer)
+        return _only(peer_id, self._engine.captured(peer_id, request.secrets), request.negotiation)
 
     async def _events(self, request: GetEvents, writer: asyncio.StreamWriter) -> None:
         """Stream the journal; a reader that does not keep up is cut off rather than fed from memory."""
@@ -199,6 +201,19 @@ class ControlServer:
                 return
             else:
                 await journal.wait_beyond(cursor)
+
+
+def _only(peer_id: str, found: Sequence[NegotiationTrace | CapturedNegotiation], wanted: str | None) -> dict[str, Any]:
+    """The negotiations of a peer, or the wanted one.
+
+    :raises Refused: if it is not kept.
+    """
+    if wanted is not None:
+        found = [one for one in found if one.negotiation == wanted]
+        if not found:
+            message = f"nothing is kept of a negotiation “{wanted}” with this peer"
+            raise Refused([Problem(field="negotiation", rule="unknown_negotiation", message=message)])
+    return {"peer": peer_id, "negotiations": [one.model_dump(mode="json") for one in found]}
 
 
 def _clear_stale(path: Path) -> None:

@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Collection
 from typing import Any
 
+from vpnengine.contract.capture import CapturedNegotiation
 from vpnengine.contract.catalogue import CATALOGUE
 from vpnengine.contract.config import EngineConfig, PeerConfig, StartMode
 from vpnengine.contract.events import Event, EventBody
@@ -58,10 +59,18 @@ ANY = ("0.0.0.0", "::")
 
 
 class Engine:
-    """One IKE daemon. ``bind`` are the local addresses to listen on."""
+    """One IKE daemon. ``bind`` are the local addresses to listen on.
+
+    With ``keep_messages`` whole messages and the keys behind them stay in memory, for ``captured``.
+    """
 
     def __init__(
-        self, config: EngineConfig, dataplane: DataPlane, journal: Journal, bind: tuple[str, ...] = ANY
+        self,
+        config: EngineConfig,
+        dataplane: DataPlane,
+        journal: Journal,
+        bind: tuple[str, ...] = ANY,
+        keep_messages: bool = False,
     ) -> None:
         self.config = EngineConfig(listen=config.listen, dataplane=config.dataplane)
         self.journal = journal
@@ -70,7 +79,7 @@ class Engine:
         self._first = config
         self._dataplane = dataplane
         self._bind = bind
-        self._endpoint = IkeEndpoint(system_random, dataplane.capabilities.raw_esp, time.time)
+        self._endpoint = IkeEndpoint(system_random, dataplane.capabilities.raw_esp, time.time, keep_messages)
         self._sockets: dict[tuple[int, int], socket.socket] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -343,6 +352,16 @@ class Engine:
     def negotiations(self, peer_id: str) -> list[NegotiationTrace]:
         """What the last negotiations of a peer said, the oldest first."""
         return self._endpoint.negotiations(peer_id, time.time() - time.monotonic())
+
+    def captured(self, peer_id: str, secrets: bool) -> list[CapturedNegotiation]:
+        """The whole messages of a peer's last negotiations.
+
+        :raises Refused: if the engine was not started to keep them.
+        """
+        if not self._endpoint.keeps_messages:
+            message = "no messages are kept; start the engine with --keep-messages, then negotiate again"
+            raise Refused([Problem(field="", rule="not_kept", message=message)])
+        return self._endpoint.captured(peer_id, secrets, time.time() - time.monotonic())
 
     def is_up(self, peer_id: str, selectors: Collection[Selector]) -> bool:
         """True if each of these selectors of a peer has an SA pair that both ends have agreed on."""

@@ -105,10 +105,10 @@ class Inbound:
         except AuthenticationError:
             raise EspError("not authentic") from None
         self.window.commit(sequence)
-        return _unpad(plaintext)
+        return unpad(plaintext)
 
 
-def _unpad(plaintext: bytes) -> tuple[bytes, int]:
+def unpad(plaintext: bytes) -> tuple[bytes, int]:
     """Check and remove the trailer (RFC 4303 sections 2.4 to 2.6); what it protects, and its protocol."""
     if len(plaintext) < 2:
         raise EspError("bad padding")

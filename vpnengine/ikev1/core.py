@@ -44,7 +44,13 @@ class _Subject:
 class Core:
     """The state that the exchanges work on. ``now`` is set by the endpoint before each call."""
 
-    def __init__(self, rng: Callable[[int], bytes], raw_esp: bool, wall_clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        rng: Callable[[int], bytes],
+        raw_esp: bool,
+        wall_clock: Callable[[], float],
+        keep_messages: bool = False,
+    ) -> None:
         self.rng = rng
         self.raw_esp = raw_esp
         self.wall_clock = wall_clock
@@ -66,7 +72,7 @@ class Core:
         self.pairs: dict[int, tuple[Peer, Pair]] = {}
         self.counters: Counter[str] = Counter()
         self.fragments = Reassembly()
-        self.trace = Trace()
+        self.trace = Trace(keep_messages)
         self.unborn: dict[str, PeerConfig] = {}
         self.pacing = Pacing(lambda action: self.timers.set(("pacing",), self.now, "begin the next", action))
         self._quiet: dict[tuple[str, str], float] = {}
@@ -106,16 +112,17 @@ class Core:
             sa.fragment_id += 1
             self.counters["fragmented"] += 1
         transmit = Transmit(datagram, sa.local, sa.remote, tuple(pieces), what)
-        self._queue(transmit)
+        self._queue(sa, transmit)
         self.trace.sent(self.now, sa, datagram, what, kinds, f"{len(pieces)} fragments" if len(pieces) > 1 else "")
         return transmit
 
-    def _queue(self, transmit: Transmit) -> None:
+    def _queue(self, sa: IsakmpSa, transmit: Transmit) -> None:
+        self.trace.keep_sent(self.now, sa, transmit)
         self.transmits += [Transmit(piece, transmit.local, transmit.remote) for piece in transmit.pieces]
 
     def resend(self, sa: IsakmpSa, transmit: Transmit, tries: int) -> None:
         """Queue a message once more; it has been sent ``tries`` times before."""
-        self._queue(transmit)
+        self._queue(sa, transmit)
         self.counters["retransmitted"] += 1
         self.trace.resent(self.now, sa, transmit, tries)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 
+from vpnengine.contract.capture import CapturedNegotiation
 from vpnengine.contract.config import PeerConfig
 from vpnengine.contract.events import EventBody
 from vpnengine.contract.status import PeerStatus
@@ -40,13 +41,18 @@ class IkeEndpoint:
     ``rng`` gives unpredictable octets. ``raw_esp`` tells whether the data path can carry
     ESP without UDP; if not, UDP encapsulation is forced on every tunnel. Time is monotonic
     seconds, given with each call. ``wall_clock`` gives seconds since 1970, for the dates in
-    certificates alone; by default it is 1970, when no certificate is valid yet.
+    certificates alone; by default it is 1970, when no certificate is valid yet. With ``keep_messages``
+    whole messages and the keys behind them are kept for ``captured``.
     """
 
     def __init__(
-        self, rng: Callable[[int], bytes], raw_esp: bool, wall_clock: Callable[[], float] = lambda: 0.0
+        self,
+        rng: Callable[[int], bytes],
+        raw_esp: bool,
+        wall_clock: Callable[[], float] = lambda: 0.0,
+        keep_messages: bool = False,
     ) -> None:
-        self._core = Core(rng, raw_esp, wall_clock)
+        self._core = Core(rng, raw_esp, wall_clock, keep_messages)
 
     def receive(self, datagram: bytes, local: Address, remote: Address, now: float) -> None:
         """Take one ISAKMP message, without the non-ESP marker. No content makes it raise."""
@@ -95,6 +101,17 @@ class IkeEndpoint:
         core = self._core
         found = core.trace.negotiations(peer_id)
         return [trace_report.report(negotiation, wall, core.listen.natt_port) for negotiation in found]
+
+    @property
+    def keeps_messages(self) -> bool:
+        """True if ``captured`` has anything to tell."""
+        return self._core.trace.keeping
+
+    def captured(self, peer_id: str, secrets: bool, wall: float = 0.0) -> list[CapturedNegotiation]:
+        """The messages of a peer's last negotiations, and if asked for the secrets that open them."""
+        port = self._core.listen.natt_port
+        found = self._core.trace.negotiations(peer_id)
+        return [n.kept.report(n.initiator_cookie.hex(), wall, port, secrets) for n in found if n.kept is not None]
 
     def peer_statuses(self, now: float) -> tuple[PeerStatus, ...]:
         """The state of each peer; counters of SAs are zero, as the data path has them.

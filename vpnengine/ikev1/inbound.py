@@ -71,6 +71,7 @@ def receive(core: Core, data: bytes, local: Address, remote: Address) -> None:
         _no_header(core, data, remote, error)
         return
     core.trace.arrived(core.now, datagram.header, local, remote)
+    core.trace.keep_arrived(core.now, data, local, remote)
     try:
         if datagram.header.next_payload == PayloadType.FRAGMENT:
             _fragment(core, datagram)

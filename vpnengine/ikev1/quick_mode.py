@@ -435,4 +435,5 @@ def _install(
     exchange.key_exchange = None
     agreements.phase2(core, sa, pair)
     pairs.install(core, sa.peer, pair)
+    core.trace.keep_pair(sa, params)
     return pair

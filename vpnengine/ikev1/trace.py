@@ -18,8 +18,9 @@ from enum import IntEnum
 from typing import TYPE_CHECKING
 
 from vpnengine.contract.events import EventBody, Severity
-from vpnengine.esp.sa import Address
+from vpnengine.esp.sa import Address, IpsecSaPair
 from vpnengine.ikev1.interface import Transmit
+from vpnengine.ikev1.kept import Kept, KeptMessage
 from vpnengine.ikev1.states import Phase1, Role
 from vpnengine.isakmp.constants import Exchange, PayloadType, exchange_name
 from vpnengine.isakmp.message import Header
@@ -31,6 +32,7 @@ KEPT = 8
 MAX_RECORDS = 60_000
 MAX_STRANGERS = 256
 MAX_DETAIL = 256
+MAX_KEPT_OCTETS = 16 * 1024 * 1024
 NO_ADDRESS = Address("", 0)
 _PHASE1 = (Exchange.MAIN, Exchange.AGGRESSIVE)
 _PROGRESS = {"sent", "received", "refused"}
@@ -103,6 +105,7 @@ class Negotiation:
     hint: str | None = None
     failed: bool = False
     gone: bool = False
+    kept: Kept | None = None
 
     @property
     def count(self) -> int:
@@ -117,8 +120,11 @@ class Negotiation:
 class Trace:
     """The records of all peers. The messages of one datagram are gathered in one record until it is dealt with."""
 
-    def __init__(self) -> None:
+    def __init__(self, keeping: bool = False) -> None:
+        self.keeping = keeping
         self.total = 0
+        self._octets = 0
+        self._came: KeptMessage | None = None
         self.strangers: deque[TraceRecord] = deque(maxlen=MAX_STRANGERS)
         self._order = 0
         self._peers: dict[str, tuple[list[Negotiation], ...]] = {}
@@ -139,8 +145,9 @@ class Trace:
 
     def settle(self) -> None:
         """The message at hand is done with: put its record where it belongs."""
+        self._keep_came()
         record, subject = self._current, self._subject
-        self._current = self._subject = None
+        self._current = self._subject = self._came = None
         if record is None:
             return
         if subject is None:
@@ -227,6 +234,46 @@ class Trace:
             negotiation.established, negotiation.failed = True, False
             negotiation.code = negotiation.hint = None
 
+    # Whole messages, if the owner wants them
+
+    def keep_arrived(self, at: float, datagram: bytes, local: Address, remote: Address) -> None:
+        """The datagram at hand, if it turns out to belong to a negotiation."""
+        if self.keeping:
+            self._came = KeptMessage(at, remote, local, datagram)
+
+    def keep_sent(self, at: float, sa: IsakmpSa, transmit: Transmit) -> None:
+        """What has gone out, and the key of the SA's encrypted messages as soon as there is one."""
+        if not self.keeping:
+            return
+        self._keep_came()  # in the order of the wire: an answer comes after what it answers
+        negotiation = self.of(sa)
+        for piece in transmit.pieces:
+            self._keep(negotiation, KeptMessage(at, transmit.local, transmit.remote, piece))
+        if negotiation.kept is not None and sa.keys is not None:
+            negotiation.kept.cipher = sa.keys.cipher
+
+    def keep_pair(self, sa: IsakmpSa, pair: IpsecSaPair) -> None:
+        """The keys of IPsec SAs."""
+        if self.keeping:
+            negotiation = self.of(sa)
+            negotiation.kept = negotiation.kept or Kept()
+            negotiation.kept.add_pair(pair)
+
+    def _keep_came(self) -> None:
+        came, self._came = self._came, None
+        if came is not None and self._subject is not None:
+            self._keep(self._subject, came)
+        else:
+            self._came = came
+
+    def _keep(self, negotiation: Negotiation, message: KeptMessage) -> None:
+        if negotiation.gone:
+            return
+        negotiation.kept = negotiation.kept or Kept()
+        self._octets += negotiation.kept.add(message)
+        while self._octets > MAX_KEPT_OCTETS:
+            self._forget(next(one for group in self._by_standing for one in group))
+
     # Negotiations
 
     def of(self, sa: IsakmpSa) -> Negotiation:
@@ -311,6 +358,9 @@ class Trace:
     def _forget(self, negotiation: Negotiation) -> None:
         self._take_out(negotiation)
         negotiation.gone = True
+        if negotiation.kept is not None:
+            self._octets -= negotiation.kept.octets
+            negotiation.kept = None
 
     def _file(self, negotiation: Negotiation, record: TraceRecord) -> None:
         """Put a record into its room. The handshake keeps its first records, the other rooms their last."""
