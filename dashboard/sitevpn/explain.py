@@ -11,7 +11,10 @@ from vpnengine.contract.catalogue import CATALOGUE
 from vpnengine.contract.problems import Problem
 
 # Hints name a field by its label; a page turns the label into a link. These fields of the peer form are named.
-_NAMED = ("remote", "remote_subnets", "secret", "local_identity", "remote_identity", "exchange")
+_NAMED = (
+    *("remote", "remote_subnets", "secret", "local_identity", "remote_identity", "exchange"),
+    *("nat_traversal", "fragmentation", "accept_wider"),
+)
 # Labels that are no field of their own: (label, page, id on it).
 _PLACES = (("Phase 1", "peer", "phase1"), ("Phase 2", "peer", "phase2"), ("Local subnets", "site", "h-local"))
 

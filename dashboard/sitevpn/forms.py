@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import ipaddress
 import socket
+from itertools import pairwise
 from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
 
+from dashboard.sitevpn.advanced_form import AdvancedForm
 from dashboard.sitevpn.models import LocalSubnet, Peer
 from dashboard.sitevpn.policy_form import PolicyForm
 from dashboard.sitevpn.presets import BY_KEY, CUSTOM, PRESETS
@@ -17,6 +19,7 @@ from vpnengine.contract.problems import Problem
 from vpnengine.contract.types import remote, remote_networks
 
 MAX_SUBNETS = 256
+# Parts of a problem's path → field of the peer's form; two parts go before one, the first before the later.
 _FIELDS = {
     "remote": "remote",
     "remote_subnets": "remote_subnets",
@@ -30,6 +33,16 @@ _FIELDS = {
     "start": "start",
     "phase1": "ike_lifetime",
     "phase2": "esp_lifetime",
+    "nat_traversal": "nat_traversal",
+    "fragmentation": "fragmentation",
+    "fragment_size": "fragment_size",
+    "alternates": "alternates",
+    "accept_wider": "accept_wider",
+    "initial_contact": "initial_contact",
+    "dpd": "dpd_timeout",
+    "dpd.interval_s": "dpd_interval",
+    "retransmit": "retransmit_tries",
+    "retransmit.first_s": "retransmit_first",
 }
 
 
@@ -107,7 +120,7 @@ def _is_address(text: str) -> bool:
     return True
 
 
-class PeerForm(PolicyForm, forms.ModelForm):
+class PeerForm(PolicyForm, AdvancedForm, forms.ModelForm):
     """A third-party peer."""
 
     remote_subnets = SubnetsField(
@@ -165,7 +178,7 @@ class PeerForm(PolicyForm, forms.ModelForm):
         self.fields["exchange"].required = False
         peer = self.instance
         policy = peer.policy if peer.pk and peer.preset == CUSTOM else BY_KEY["strong"].policy()
-        self.initial |= {**self.initial_of(policy), "edit": peer.edit}
+        self.initial |= {**self.initial_of(policy), **self.options_initial(peer.options), "edit": peer.edit}
         if peer.pk:
             self.fields[
                 "secret"
@@ -191,6 +204,7 @@ class PeerForm(PolicyForm, forms.ModelForm):
                 self.add_error(f"{end}_identity", "Choose a type and enter a value, or leave both empty.")
         if data.get("preset") == CUSTOM:
             self.instance.policy = self.policy_of(data)
+        self.instance.options = self.options_of(data)
         if data.get("remote") and not data.get("unresolved_is_fine"):
             self._resolve(data["remote"])
         return data
@@ -213,11 +227,19 @@ class PeerForm(PolicyForm, forms.ModelForm):
                 f"“{host}” does not resolve. Check the name, or tick “Save although the name does not resolve”.",
             )
 
+    @property
+    def advanced_open(self) -> bool:
+        """True if the page shows the advanced fields at once."""
+        return self.is_advanced(self.instance.options)
+
     @staticmethod
     def field_of(problem: Problem) -> str | None:
         """The form field that a problem of the engine is about."""
-        names = [part for part in problem.field.split(".") if part in _FIELDS]
-        return _FIELDS[names[0]] if names else None
+        for first, second in pairwise([*problem.field.split("."), ""]):
+            for key in (f"{first}.{second}", first):
+                if key in _FIELDS:
+                    return _FIELDS[key]
+        return None
 
     def add_problems(self, problems: list[Problem]) -> None:
         """Show the engine's problems at the fields they belong to."""

@@ -55,6 +55,7 @@ class Peer(models.Model):
     exchange = models.CharField("phase 1 mode", max_length=10, choices=Exchange.choices, default=Exchange.MAIN)
     preset = models.CharField(max_length=20, default="strong")
     policy = models.JSONField(default=dict, help_text="phase1 and phase2 of an EngineConfig, if the preset is custom")
+    options = models.JSONField(default=dict, help_text="further fields of a PeerConfig, where they are not the default")
     start = models.CharField(max_length=10, choices=Start.choices, default=Start.TRAFFIC)
     secret_version = models.PositiveBigIntegerField()
     secret_fingerprint = models.CharField(max_length=16)

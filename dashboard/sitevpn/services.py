@@ -46,6 +46,7 @@ def compile_peer(peer: Peer, local_subnets: list[str]) -> dict[str, Any]:
         "start": peer.start,
         "exchange": peer.exchange,
         **policy_of(peer),
+        **peer.options,
     }
     for end in ("local", "remote"):
         kind, value = getattr(peer, f"{end}_identity_type"), getattr(peer, f"{end}_identity")

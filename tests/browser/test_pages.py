@@ -96,6 +96,7 @@ def test_pages_are_accessible(stack: Stack, page: Page, theme: Any) -> None:
         assert violations(page) == [], ("vpn", width)
         page.click("[role=table] a:has-text('Branch')")
         page.select_option("[name=preset]", "custom")
+        page.click("#advanced > summary")
         page.fill("[name=remote_subnets]", "nonsense")
         expect(page.locator(".field-error")).to_be_visible()
         assert violations(page) == [], ("peer", width)
@@ -184,6 +185,28 @@ def test_the_form_of_a_peer_helps(stack: Stack, page: Page) -> None:
     expect(page.locator("#revision")).to_contain_text("applied", timeout=10_000)
     page.click("a:has-text('Another')")
     assert page.input_value("#id_secret") == "" and first not in page.content()
+
+
+def test_seldom_needed_fields_are_folded_until_they_matter(stack: Stack, page: Page) -> None:
+    page.goto(stack.address + "/vpn/peers/new/")
+    expect(page.get_by_label("NAT traversal")).to_be_hidden()
+    page.goto(stack.address + "/vpn/peers/new/#id_nat_traversal")
+    expect(page.get_by_label("NAT traversal")).to_be_focused()
+    page.goto(stack.address + "/vpn/")
+    page.click("[role=table] a:has-text('Branch')")
+    expect(page.get_by_label("Public address")).to_be_visible()
+    address = page.url
+    page.evaluate("document.getElementById('advanced').open = true")
+    page.get_by_label("Fragmentation").select_option("force")
+    page.get_by_label("Accept wider").fill("10.2.0.0/16")
+    page.click("#peer-form button:has-text('Save')")
+    expect(page.locator("#id_accept_wider_error")).to_contain_text("Line 1: enter two subnets")
+    page.get_by_label("Accept wider").fill("")
+    page.click("#peer-form button:has-text('Save')")
+    expect(page.get_by_text("Peer “Branch” is saved.")).to_be_visible()
+    expect(page.locator("#revision")).to_contain_text("applied", timeout=10_000)
+    page.goto(address)
+    expect(page.get_by_label("Fragmentation")).to_have_value("force")
 
 
 def test_what_was_true_is_not_shown_as_true(stack: Stack, page: Page) -> None:

@@ -24,6 +24,7 @@ MENDED_IN_A_FORM = {
         f"ike.phase2.{name}"
         for name in ("timeout", "no_proposal", "selectors", "ids_returned", "refused", "bad_choice")
     ),
+    *("ike.natt.disabled", "ike.aggressive.used"),
     "ike.unknown_peer",
 }
 

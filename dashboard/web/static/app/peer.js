@@ -12,11 +12,14 @@ const showPreset = () => {
 field("preset").addEventListener("change", showPreset);
 showPreset();
 
-// A link from an explanation leads to a field. The fields of a phase are seen only in a custom policy.
+// A link from an explanation leads to a field. The fields of a phase are seen only in a custom policy; those of
+// “Advanced” are behind a fold.
 function goToHash() {
   let target = location.hash && byId(location.hash.slice(1));
   if (!target) return;
   if (target.closest("[data-preset]")?.hidden) target = field("preset");
+  const fold = target.closest("details");
+  if (fold) fold.open = true;
   target.scrollIntoView({ block: "center" });
   target.focus();
   target.classList.add("pointed-at");

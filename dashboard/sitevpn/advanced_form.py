@@ -1,0 +1,208 @@
+"""The fields of a peer that are seldom needed: what the engine can do for gateways with habits of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pydantic
+from django import forms
+from django.core.exceptions import ValidationError
+
+from vpnengine.contract.config import PeerConfig
+from vpnengine.contract.policies import DpdPolicy, RetransmitPolicy
+from vpnengine.contract.problems import problems_of
+from vpnengine.contract.selectors import SelectorConfig
+from vpnengine.contract.types import host
+
+MAX_ALTERNATES = 8
+MAX_WIDER = 64
+# Field of the form → its place in a ``PeerConfig``. What has two parts is a part of a policy.
+PLACES = {
+    "nat_traversal": ("nat_traversal",),
+    "fragmentation": ("fragmentation",),
+    "fragment_size": ("fragment_size",),
+    "alternates": ("alternates",),
+    "accept_wider": ("accept_wider",),
+    "initial_contact": ("initial_contact",),
+    "dpd_interval": ("dpd", "interval_s"),
+    "dpd_timeout": ("dpd", "timeout_s"),
+    "retransmit_first": ("retransmit", "first_s"),
+    "retransmit_tries": ("retransmit", "tries"),
+}
+_POLICIES = {"dpd": DpdPolicy(), "retransmit": RetransmitPolicy()}
+
+
+def default_of(name: str) -> Any:
+    """What the engine takes if a field is left out; lists are empty."""
+    first, *rest = PLACES[name]
+    value = getattr(_POLICIES[first], rest[0]) if rest else PeerConfig.model_fields[first].default
+    return list(value) if isinstance(value, tuple) else value
+
+
+class LinesField(forms.CharField):
+    """A text area whose lines are read one by one.
+
+    ``read`` makes a value of a line or raises ValueError with a sentence; ``show`` makes the line again.
+    """
+
+    widget = forms.Textarea
+
+    def __init__(
+        self, *, read: Callable[[str], Any], show: Callable[[Any], str], most: int, rows: int = 2, **kwargs: Any
+    ) -> None:
+        super().__init__(required=False, widget=forms.Textarea(attrs={"rows": rows, "spellcheck": "false"}), **kwargs)
+        self.read, self.show, self.most = read, show, most
+
+    def prepare_value(self, value: Any) -> Any:
+        """A list becomes lines."""
+        return "\n".join(map(self.show, value)) if isinstance(value, list) else value
+
+    def clean(self, value: str) -> list[Any]:  # type: ignore[override]
+        """Text becomes a list.
+
+        :raises ValidationError: naming each line that is wrong.
+        """
+        text = super().clean(value)
+        lines = [(number, line.strip()) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
+        if len(lines) > self.most:
+            raise ValidationError(f"{len(lines)} lines are too many; at most {self.most} are allowed.")
+        found, errors = [], []
+        for number, line in lines:
+            try:
+                found.append(self.read(line))
+            except ValueError as error:
+                errors.append(f"Line {number}: {str(error).rstrip('.')}.")
+        if errors:
+            raise ValidationError(errors)
+        return found
+
+
+def read_limit(line: str) -> dict[str, str]:
+    """``10.1.0.0/16, 10.2.0.0/16``: the subnet or range here, then the one at the peer.
+
+    :raises ValueError: with a sentence.
+    """
+    ends = [part.strip() for part in line.split(",")]
+    if len(ends) != 2:
+        raise ValueError("enter two subnets with a comma between them, this side's first: 10.1.0.0/24, 10.2.0.0/16")
+    try:
+        limit = SelectorConfig(local=ends[0], remote=ends[1])
+    except pydantic.ValidationError as error:
+        messages = [problem.message.removeprefix("remote: ") for problem in problems_of(error)]
+        raise ValueError("; ".join(messages)) from None
+    return {"local": limit.local, "remote": limit.remote}
+
+
+class AdvancedForm(forms.Form):
+    """What is seldom needed, as a part of the peer's form. An empty field means the engine's default."""
+
+    nat_traversal = forms.ChoiceField(
+        label="NAT traversal",
+        required=False,
+        choices=[
+            ("auto", "Auto: if a NAT is found (recommended)"),
+            ("force", "Force: ESP always in UDP"),
+            ("rfc", "RFC: announce RFC 3947 only"),
+            ("drafts", "Drafts: announce drafts 02 and 03 only"),
+            ("off", "Off: announce nothing"),
+        ],
+        help_text="“RFC” and “Drafts” are for gateways that fail when they see both. With “Off” tunnels come up only "
+        "on a data path that carries ESP without UDP, which the userspace one is not.",
+    )
+    fragmentation = forms.ChoiceField(
+        label="Fragmentation",
+        required=False,
+        choices=[
+            ("auto", "Auto: if the peer announces it (recommended)"),
+            ("force", "Force: even if unannounced"),
+            ("off", "Off: neither sent nor taken"),
+        ],
+        help_text="Large IKE messages in pieces, for paths that drop IP fragments. “Force” does so from the first "
+        "message on.",
+    )
+    fragment_size = forms.IntegerField(
+        label="Fragment size in octets",
+        required=False,
+        min_value=296,
+        max_value=1500,
+        help_text="The largest IP packet, 296 to 1500. Empty: 1280, or 576 if forced.",
+    )
+    alternates = LinesField(
+        label="Further addresses",
+        read=host,
+        show=str,
+        most=MAX_ALTERNATES,
+        help_text="Other addresses or host names of the same gateway, one a line. They are tried in this order, each "
+        "after the one before has failed.",
+    )
+    accept_wider = LinesField(
+        label="Accept wider",
+        read=read_limit,
+        show=lambda limit: f"{limit['local']}, {limit['remote']}",
+        most=MAX_WIDER,
+        help_text="For gateways that merge neighbouring subnets and ask for more than is entered here: up to what they "
+        "may ask, one limit a line, this side's subnet first, like 10.1.0.0/24, 10.2.0.0/16. No more than the private "
+        "subnets goes into the tunnel.",
+    )
+    initial_contact = forms.ChoiceField(
+        label="Initial contact",
+        required=False,
+        choices=[("auto", "Auto: sent and obeyed (recommended)"), ("off", "Off: neither sent nor obeyed")],
+        help_text="“Off” is for several gateways that share one identity and would remove each other's tunnels.",
+    )
+    dpd_interval = forms.IntegerField(
+        label="DPD interval in seconds",
+        required=False,
+        min_value=0,
+        max_value=3_600,
+        help_text="Dead peer detection asks after so much silence. 0: this side never asks.",
+    )
+    dpd_timeout = forms.IntegerField(
+        label="DPD timeout in seconds",
+        required=False,
+        min_value=1,
+        max_value=86_400,
+        help_text="A peer that has been silent for so long is dead. Longer than the interval.",
+    )
+    retransmit_first = forms.FloatField(
+        label="Repeat after seconds",
+        required=False,
+        min_value=0.1,
+        max_value=60,
+        help_text="When an unanswered message is sent again first; each further wait is longer.",
+    )
+    retransmit_tries = forms.IntegerField(
+        label="Repeats of a message",
+        required=False,
+        min_value=1,
+        max_value=12,
+        help_text="More for paths that lose a lot. It then takes longer until a failure is said.",
+    )
+
+    @staticmethod
+    def options_initial(options: dict[str, Any]) -> dict[str, Any]:
+        """The fields' values for what is stored."""
+        found = {}
+        for name, (first, *rest) in PLACES.items():
+            stored = options.get(first, {}) if rest else options
+            found[name] = stored.get(rest[0] if rest else first, default_of(name))
+        return found
+
+    @staticmethod
+    def options_of(cleaned: dict[str, Any]) -> dict[str, Any]:
+        """What was entered, as parts of a ``PeerConfig``; what is the default is left out."""
+        found: dict[str, Any] = {}
+        for name, (first, *rest) in PLACES.items():
+            value = cleaned.get(name)
+            if value in (None, "", default_of(name)):
+                continue
+            if rest:
+                found.setdefault(first, {})[rest[0]] = value
+            else:
+                found[first] = value
+        return found
+
+    def is_advanced(self, options: dict[str, Any]) -> bool:
+        """True if a field is not at its default, or wrong: then it has to be seen."""
+        return bool(options) or any(name in self.errors for name in PLACES)
