@@ -42,7 +42,7 @@ class Stack:
         self.port = free_port()
         self.address = f"http://127.0.0.1:{self.port}"
         self._netns = netns
-        self._environment = environment
+        self.environment = environment
         self._process: subprocess.Popen[bytes] | None = None
         self.output = directory.parent / f"{directory.name}.out"
 
@@ -54,7 +54,13 @@ class Stack:
             command += ["--engine-netns", self._netns]
         with self.output.open("ab") as out:
             self._process = subprocess.Popen(
-                command, stdout=out, stderr=out, env={**os.environ, **self._environment}, start_new_session=True
+                command,
+                stdout=out,
+                stderr=out,
+                env={**os.environ, **self.environment},
+                start_new_session=True,
+                # Under nohup it would be ignored, and stay so: up keeps to what it was started with.
+                preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),
             )
         assert eventually(lambda: "Ctrl-C stops everything" in self.said() or self._process.poll() is not None, START_S)
         assert self._process.poll() is None, self.said()

@@ -47,7 +47,7 @@ def in_django(stack: Stack, program: str) -> str:
 
     from appliance.paths import ROOT
 
-    environment = {**os.environ, "CULVERT_STATE": str(stack.state.directory)}
+    environment = {**os.environ, **stack.environment, "CULVERT_STATE": str(stack.state.directory)}
     command = [sys.executable, str(ROOT / "manage.py"), "shell", "-c", program]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
