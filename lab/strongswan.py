@@ -17,10 +17,11 @@ from lab.net import LabError, Namespace
 
 CHARON = "/usr/lib/ipsec/charon"
 START_S = 10.0
+CREDENTIAL_FOLDERS = ("x509", "x509ca", "x509crl", "private")
 # openssl goes before gcm and gmp: charon takes the first plugin that offers an algorithm.
 PLUGINS = (
-    "random nonce openssl aes sha1 sha2 hmac md5 gcm gmp kdf pem pkcs1 x509 curve25519 "
-    "kernel-libipsec kernel-netlink socket-default vici updown xauth-generic"
+    "random nonce openssl aes sha1 sha2 hmac md5 gcm gmp kdf pem pkcs1 pkcs8 pubkey x509 revocation constraints "
+    "curve25519 kernel-libipsec kernel-netlink socket-default vici updown xauth-generic"
 )
 _STRONGSWAN_CONF = """
 charon {{
@@ -43,7 +44,12 @@ charon {{
 
 @dataclass
 class Connection:
-    """One IKEv1 connection of swanctl.conf, as the gateway's administrator would write it."""
+    """One IKEv1 connection of swanctl.conf, as the gateway's administrator would write it.
+
+    ``auth`` is "psk" or "pubkey". ``credentials`` maps the files that swanctl reads, such as
+    ``x509/gw.pem``, ``private/gw.pem``, ``x509ca/root.pem`` and ``x509crl/root.pem``, to their
+    PEM; ``certificate`` names the one under x509 that the gateway proves itself with.
+    """
 
     local_address: str
     remote_address: str
@@ -60,6 +66,9 @@ class Connection:
     rekey_time: str = "1h"
     reauth_time: str = "0s"
     version: int = 1
+    auth: str = "psk"
+    certificate: str | None = None
+    credentials: dict[str, str] = field(default_factory=dict)
     extra_child: dict[str, str] = field(default_factory=dict)
     extra: dict[str, str] = field(default_factory=dict)
     further_rounds: str = ""
@@ -80,8 +89,9 @@ class Connection:
     def render(self) -> str:
         """swanctl.conf."""
         children = "\n".join(self._child(*child) for child in self.children())
-        local_id = f"id = {self.local_id}" if self.local_id else ""
-        remote_id = f"id = {self.remote_id}" if self.remote_id else ""
+        local_id = f'id = "{self.local_id}"' if self.local_id else ""
+        remote_id = f'id = "{self.remote_id}"' if self.remote_id else ""
+        certificate = f"certs = {self.certificate}" if self.certificate else ""
         extra = "".join(f"\n    {key} = {value}" for key, value in self.extra.items())
         return f"""
 connections {{
@@ -94,9 +104,10 @@ connections {{
     dpd_timeout = {self.dpd_timeout}
     rekey_time = {self.reauth_time if self.version == 1 and self.reauth_time != "0s" else "4h"}
     encap = yes{extra}
-    local {{ auth = psk
+    local {{ auth = {self.auth}
+      {certificate}
       {local_id} }}
-    remote {{ auth = psk
+    remote {{ auth = {self.auth}
       {remote_id} }}
     {self.further_rounds}
     children {{
@@ -214,9 +225,20 @@ class StrongSwan:
         """
         path = self.directory / "swanctl.conf"
         path.write_text(self.connection.render())
+        self._write_credentials()
         self.namespace.run(
-            *("swanctl", "--load-all", "--clear", "--uri", f"unix://{self.directory}/vici", "-f", str(path)),
+            *("env", f"SWANCTL_DIR={self.directory}", "swanctl", "--load-all", "--clear"),
+            *("--uri", f"unix://{self.directory}/vici", "-f", str(path)),
         )
+
+    def _write_credentials(self) -> None:
+        """The folders hold what the present connection says, and nothing else."""
+        for folder in CREDENTIAL_FOLDERS:
+            shutil.rmtree(self.directory / folder, ignore_errors=True)
+        for name, pem in self.connection.credentials.items():
+            target = self.directory / name
+            target.parent.mkdir(mode=0o700, exist_ok=True)
+            target.write_text(pem)
 
     def initiate(self, child: str, timeout_ms: int = 15_000) -> None:
         """Bring one child up.
