@@ -22,6 +22,8 @@ from vpnengine.contract.events import Event, EventBody
 SEGMENT_BYTES = 1 << 20
 TOTAL_BYTES = 256 << 20
 SYNC_PAUSE_S = 0.01
+MAX_UNWRITTEN = 4_096
+RETRY_S = 1.0
 _SUFFIX = ".jsonl"
 
 
@@ -36,7 +38,9 @@ class Journal:
         self.id = self._identify()
         self.write_errors = 0
         self._segment_bytes, self._total_bytes = segment_bytes, total_bytes
-        self._unwritten: list[Event] = []
+        self._unwritten: list[tuple[int, bytes]] = []
+        self._gap = False
+        self._retry_at = 0.0
         self._fd = -1
         self._size = 0
         self.last = self._recover()
@@ -76,9 +80,11 @@ class Journal:
         return last
 
     def _open(self, path: Path) -> None:
+        fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        # Only now: a number that is closed twice may be another file's the second time.
         if self._fd >= 0:
             os.close(self._fd)
-        self._fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._fd = fd
         self._size = os.fstat(self._fd).st_size
 
     @property
@@ -99,21 +105,28 @@ class Journal:
             self.last += 1
             # The body is validated already; its fields are only numbered here.
             events.append(Event.model_construct(number=self.last, boot=self.boot, time=now, **body.__dict__))
-        self._unwritten += events
-        self._write()
+        self._unwritten += [(event.number, event.model_dump_json().encode() + b"\n") for event in events]
+        if time.monotonic() >= self._retry_at:
+            self._write()
+        if len(self._unwritten) > MAX_UNWRITTEN:
+            del self._unwritten[:-MAX_UNWRITTEN]
+            self._gap = True
         return events
 
     def _write(self) -> None:
         if not self._unwritten:
             return
-        lines = b"".join(event.model_dump_json().encode() + b"\n" for event in self._unwritten)
+        lines = b"".join(line for _, line in self._unwritten)
         try:
-            if self._fd < 0 or self._size >= self._segment_bytes:
-                self._open(self.directory / f"{self._unwritten[0].number:020d}{_SUFFIX}")
+            # Numbers in a segment have no gaps: what follows lost events begins another one.
+            if self._fd < 0 or self._size >= self._segment_bytes or self._gap:
+                self._open(self.directory / f"{self._unwritten[0][0]:020d}{_SUFFIX}")
+                self._gap = False
                 self._trim()
             self._write_all(lines)
         except OSError:
             self.write_errors += 1
+            self._retry_at = time.monotonic() + RETRY_S
             return
         self._unwritten.clear()
         self._wakeup.set()
