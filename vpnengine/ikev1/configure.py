@@ -116,6 +116,8 @@ def _change(core: Core, peer: Peer, config: PeerConfig) -> None:
         core.peers[peer.id] = fresh
         _begin(core, fresh)
         return
+    if config.start is not StartMode.IMMEDIATE:
+        core.timers.cancel(("retry", peer.id))
     peer.config, peer.credentials = config, fresh.credentials
     peer.selectors, peer.wider = fresh.selectors, fresh.wider
     if "crl" in changed:

@@ -41,6 +41,12 @@ class _Subject:
     at: Address | None = None
 
 
+def _from_anybody(subject: _Subject) -> bool:
+    """True if a first message with a forged address is enough for the event: it does not mar a tunnel that is up."""
+    sa = subject.sa
+    return subject.at is not None or (sa is not None and sa.role is Role.RESPONDER and sa.keys is None)
+
+
 class Core:
     """The state that the exchanges work on. ``now`` is set by the endpoint before each call."""
 
@@ -193,7 +199,8 @@ class Core:
             return event
         self.events.append(event)
         self.trace.decided(self.now, event, sa, entry.advisory)
-        if peer and event.severity in (Severity.ERROR, Severity.WARNING) and not entry.advisory:
+        failure = event.severity in (Severity.ERROR, Severity.WARNING) and not entry.advisory
+        if peer and failure and not (_from_anybody(subject) and peer.current() is not None):
             self._remember(peer, event)
         return event
 

@@ -283,7 +283,8 @@ def _new_quick(core: Core, sa: IsakmpSa, datagram: Datagram) -> QuickExchange | 
     if header.message_id in sa.used_ids:
         core.drop("replayed message id", header.name, len(datagram.data), datagram.remote)
         return None
-    if len(sa.quick) >= MAX_QUICK or len(sa.used_ids) >= MAX_USED_IDS:
+    unfinished = sum(exchange.state is not Quick.DONE for exchange in sa.quick.values())
+    if unfinished >= MAX_QUICK or len(sa.used_ids) >= MAX_USED_IDS:
         core.drop("too many exchanges", header.name, len(datagram.data), datagram.remote)
         lifecycle.rekey(core, sa)
         return None

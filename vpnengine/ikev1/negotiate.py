@@ -15,7 +15,10 @@ MAX_PARALLEL_QUICK = 2
 
 def want(core: Core, peer: Peer, selector: Selector, force: bool = False) -> None:
     """This selector is to have an SA pair. ``force`` asks for a new one although one is live."""
-    if not peer.accepts(selector) or selector in peer.wanted:
+    if not peer.accepts(selector):
+        return
+    if selector in peer.wanted:
+        pump(core, peer)  # what was begun for it may have ended with its phase 1
         return
     if not force and (peer.live_pair(selector) is not None or peer.cooling.get(selector, 0.0) > core.now):
         return

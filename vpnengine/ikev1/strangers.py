@@ -15,6 +15,7 @@ from vpnengine.isakmp.sa_payload import SecurityAssociation
 
 # Half-open negotiations: of a peer with one address, of one without, and of one source among the latter.
 MAX_HALF_OPEN, MAX_HALF_OPEN_ANYWHERE, MAX_HALF_OPEN_PER_SOURCE = 16, 256, 16
+MAX_UNPROVEN, MAX_UNPROVEN_PER_SOURCE = 512, 64
 NO_COOKIE = bytes(8)
 _HALF_OPEN = {Phase1.MM2_SENT, Phase1.AM2_SENT}
 _PROTECTED = {Exchange.QUICK, Exchange.INFORMATIONAL}
@@ -121,6 +122,7 @@ def _aggressive(core: Core, datagram: Datagram, payloads: Payloads) -> None:
 
 def _bound(core: Core, peer: Peer, datagram: Datagram) -> None:
     """Forget the oldest half-open negotiation, if there are too many."""
+    _bound_unproven(core, peer, datagram)
     half_open = [sa for sa in peer.sas if sa.role is Role.RESPONDER and sa.state in _HALF_OPEN]
     same = [sa for sa in half_open if sa.remote.host == datagram.remote.host]
     most = MAX_HALF_OPEN if peer.config.fixed else MAX_HALF_OPEN_ANYWHERE
@@ -132,3 +134,15 @@ def _bound(core: Core, peer: Peer, datagram: Datagram) -> None:
     if victim is not None:
         lifecycle.forget(core, victim)
         core.counters["half-open evicted"] += 1
+
+
+def _bound_unproven(core: Core, peer: Peer, datagram: Datagram) -> None:
+    """The same for those whose address is real, and who have not proven who they are: each holds keys already."""
+    unproven = [sa for sa in peer.sas if sa.state is Phase1.MM4_SENT]
+    same = [sa for sa in unproven if sa.remote.host == datagram.remote.host]
+    victim = same[0] if len(same) >= MAX_UNPROVEN_PER_SOURCE else None
+    if victim is None and len(unproven) >= MAX_UNPROVEN:
+        victim = unproven[0]
+    if victim is not None:
+        lifecycle.forget(core, victim)
+        core.counters["unproven evicted"] += 1

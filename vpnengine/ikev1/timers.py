@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 AT_ONCE = 32  # many tunnels of one age have their timers at one moment; packets must get through between them
 
+SLACK = 64
+
 
 @dataclass(frozen=True)
 class _Entry:
@@ -29,6 +31,13 @@ class TimerQueue:
         self._count += 1
         self._entries[key] = (self._count, _Entry(when, why, action))
         heapq.heappush(self._heap, (when, self._count, key))
+        if len(self._heap) > 2 * len(self._entries) + SLACK:
+            self._tidy()
+
+    def _tidy(self) -> None:
+        """Take out what was cancelled or replaced: an SA's expiry is hours away, and SAs come and go in seconds."""
+        self._heap = [(entry.when, count, key) for key, (count, entry) in self._entries.items()]
+        heapq.heapify(self._heap)
 
     def cancel(self, key: Hashable) -> None:
         """Forget a timer; unknown keys are fine."""

@@ -1,0 +1,144 @@
+"""What is left of negotiations and SAs that are gone: timers, tables, and wishes that nobody pursues."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.ikev1.pair import LEFT, RIGHT, Address, Network, document, mirrored, peer_row
+from vpnengine.ikev1.endpoint import IkeEndpoint
+from vpnengine.ikev1.interface import Configure, InitiatePeer, RekeyPeer, TerminatePeer
+from vpnengine.ikev1.timers import TimerQueue
+from vpnengine.isakmp.constants import Exchange, Flag
+
+DPD = {"interval_s": 10, "timeout_s": 30}
+
+
+def network_of(left: dict[str, Any] | None = None, **changes: Any) -> Network:
+    row = peer_row(**changes)
+    return Network(document(row | (left or {})), document(mirrored(row)))
+
+
+def up(network: Network, count: int = 1) -> None:
+    network.command(network.left, InitiatePeer("right"))
+    assert network.run(60, lambda: network.pairs_agree(count))
+
+
+def sizes(endpoint: IkeEndpoint) -> dict[str, int]:
+    core = endpoint._core
+    return {
+        "SAs": len(core.sas),
+        "responding": len(core.responding),
+        "pairs": len(core.pairs),
+        "timers": len(core.timers._entries),
+        "heap": len(core.timers._heap),
+        "fragments": len(core.fragments),
+        "busy": len(core.pacing._busy),
+        "queue": len(core.pacing._queue),
+        "decoys": len(core.decoys),
+        "wanted": sum(len(peer.wanted) + len(peer.cooling) for peer in core.peers.values()),
+        "held": sum(len(peer.sas) + len(peer.pairs) for peer in core.peers.values()),
+    }
+
+
+def test_a_hundred_connections_leave_nothing() -> None:
+    network = network_of()
+    before = [sizes(node.endpoint) for node in (network.left, network.right)]
+    for _ in range(100):
+        up(network)
+        network.command(network.left, TerminatePeer("right"))
+        network.run(1)
+    network.run(70)
+    after = [sizes(node.endpoint) for node in (network.left, network.right)]
+    for one, other in zip(before, after, strict=True):
+        assert other["heap"] < 200
+        assert other | {"heap": 0} == one | {"heap": 0}
+
+
+def test_timers_that_are_set_again_and_again_do_not_pile_up() -> None:
+    queue = TimerQueue()
+    done: list[int] = []
+    for number in range(10_000):
+        queue.set("one", 1000.0 + number, "a test", lambda number=number: done.append(number))
+        queue.set(("other", number), 5000.0, "a test", lambda: done.append(-1))
+        queue.cancel(("other", number))
+    assert len(queue._heap) < 200
+    queue.run_due(1000.0 + 9_998)
+    assert not done
+    queue.run_due(1000.0 + 9_999)
+    assert done == [9_999]
+
+
+def test_a_tunnel_that_died_while_it_was_rekeyed_comes_back() -> None:
+    """The quick mode of the rekeying dies with its phase 1; what it was for is still wanted."""
+    network = network_of({"start": "immediate"}, dpd=DPD)
+    up(network)
+    network.run(5)
+    network.fate = lambda number, source, transmit: []
+    network.run(22)  # DPD has asked for a while
+    network.command(network.left, RekeyPeer("right", 2))
+    assert network.run(40, lambda: "ike.dpd.dead" in network.left.codes())
+    network.run(10)
+    network.fate = lambda number, source, transmit: [0.01]
+    assert network.run(300, lambda: network.pairs_agree(1))
+
+
+def test_a_tunnel_that_the_peer_deleted_while_it_was_rekeyed_comes_back() -> None:
+    network = network_of({"start": "immediate"})
+    up(network)
+    network.run(5)
+    network.fate = lambda number, source, transmit: [0.01] if source == RIGHT else []
+    network.command(network.left, RekeyPeer("right", 2))
+    network.command(network.right, TerminatePeer("left"))
+    network.run(0.5)
+    network.fate = lambda number, source, transmit: [0.01]
+    assert network.run(300, lambda: network.pairs_agree(1))
+
+
+def test_a_tunnel_that_is_not_to_be_begun_any_more_is_not_tried_again() -> None:
+    network = network_of({"start": "immediate"})
+    network.fate = lambda number, source, transmit: []
+    assert network.run(600, lambda: "ike.phase2.no_phase1" in network.left.codes())
+    network.command(network.left, Configure(document(peer_row(start="responder"), revision=2)))
+    network.run(0.1)
+    begun = network.left.codes().count("ike.phase1.initiate")
+    network.run(600)
+    assert network.left.codes().count("ike.phase1.initiate") == begun
+
+
+def test_a_responder_takes_more_pairs_than_it_remembers_quick_modes() -> None:
+    subnets = [f"10.1.{number}.0/24" for number in range(100)]
+    network = network_of(local_subnets=subnets)
+    network.command(network.left, InitiatePeer("right"))
+    assert network.run(20, lambda: network.pairs_agree(100))
+    assert "ike.phase1.rekey" not in network.right.codes()
+
+
+def test_negotiations_that_stop_before_the_proof_are_bounded() -> None:
+    """Anybody may be the peer of such a row, and each of these has cost a Diffie-Hellman exchange."""
+    row = peer_row()
+    right = mirrored(row, remote="any")
+    network = Network(document(row), document(right))
+    network.fate = lambda number, source, transmit: [] if _fifth(transmit) else [0.01]
+    for _ in range(200):
+        network.command(network.left, InitiatePeer("right"))
+        network.run(0.1)
+        network.command(network.left, TerminatePeer("right"))
+    assert sizes(network.right.endpoint)["SAs"] <= 100
+
+
+def _fifth(transmit: Any) -> bool:
+    return transmit.payload[18] == Exchange.MAIN and bool(transmit.payload[19] & Flag.ENCRYPTION)
+
+
+def test_a_stranger_does_not_spoil_the_status_of_a_tunnel_that_is_up() -> None:
+    network = network_of()
+    up(network)
+    row = peer_row(exchange="aggressive")
+    stranger = Network(document(row), document(mirrored(row)), seed=2)
+    stranger.command(stranger.left, InitiatePeer("right"))
+    _, first = stranger.sent[0]
+    network.right.endpoint.receive(first.payload, Address(RIGHT, 500), Address(LEFT, 500), network.now)
+    network.drain(network.right)
+    assert "ike.mode.refused" in network.right.codes()
+    status = network.right.endpoint.peer_status("left", network.now)
+    assert status is not None and status.last_failure is None
