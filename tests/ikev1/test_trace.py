@@ -11,6 +11,8 @@ from vpnengine.contract.trace import NegotiationTrace
 from vpnengine.ikev1 import trace
 from vpnengine.ikev1.interface import InitiatePeer, RekeyPeer, TerminatePeer
 
+LEFT_ID = {"type": "fqdn", "value": "left.example"}
+
 
 def joined(raw_esp: bool = True, **right: Any) -> Network:
     row = peer_row()
@@ -92,6 +94,27 @@ def test_a_refused_proposal_is_told_at_both_ends() -> None:
     assert "ike.phase1.refused" in [line.step for line in left.lines]
     assert (right.outcome, right.code) == ("failed", "ike.phase1.no_proposal")
     assert steps(right)[:2] == [("refused", "main 1"), ("sent", "notify in clear")]
+
+
+def test_a_mode_that_is_not_allowed_is_told() -> None:
+    row = peer_row(exchange="aggressive", psk="a secret of twenty characters", local_identity=LEFT_ID)
+    network = Network(document(row), document(mirrored(row, exchange="main", local_identity=None)))
+    network.command(network.left, InitiatePeer("right"))
+    network.run(60)
+    (right,) = of(network, network.right)
+    assert (right.outcome, right.stopped_after, right.code) == ("failed", "", "ike.mode.refused")
+    assert steps(right)[0] == ("dropped", "aggressive")
+
+
+def test_unknown_identities_are_nobodys() -> None:
+    """They are answered like known ones, but no peer's trace has them."""
+    row = peer_row(exchange="aggressive", psk="a secret of twenty characters", local_identity=LEFT_ID)
+    other = {"type": "fqdn", "value": "other.example"}
+    network = Network(document(row), document(mirrored(row, remote_identity=other, local_identity=None)))
+    network.command(network.left, InitiatePeer("right"))
+    network.run(60)
+    assert of(network, network.right) == []
+    assert ("sent", "aggressive 2") in [(r.what, r.message) for r in network.right.endpoint.trace()]
 
 
 def test_no_secret_and_no_contents() -> None:

@@ -164,7 +164,11 @@ class Trace:
         """The message at hand comes from a peer's address, and there is no SA for it."""
         if self._current is not None:
             role, cookie = Role.RESPONDER, header.initiator_cookie
-            self._subject = self._find(peer.id, cookie, role) or self._open(peer.id, cookie, role, header.exchange, at)
+            found = self._find(peer.id, cookie, role)
+            if found is None:
+                found = self._open(peer.id, cookie, role, header.exchange, at)
+                found.ended = True  # there is no SA, and will be none
+            self._subject = found
 
     def is_step(self, message: str, kinds: Iterable[int] = ()) -> None:
         """The message at hand has this place in its exchange, and these payloads."""
@@ -284,7 +288,7 @@ class Trace:
             found = self._find(owner, sa.initiator_cookie, sa.role) or self._open(
                 owner, sa.initiator_cookie, sa.role, sa.exchange, sa.created
             )
-            sa.negotiation = found
+            sa.negotiation, found.ended = found, False
             self.raise_(sa)
         found.responder_cookie = sa.responder_cookie
         return found

@@ -30,7 +30,7 @@ def report(negotiation: Negotiation, wall: float, natt_port: int) -> Negotiation
 def _outcome(negotiation: Negotiation) -> Outcome:
     if negotiation.established:
         return "established"
-    if negotiation.failed:
+    if negotiation.failed or (negotiation.ended and negotiation.code):
         return "failed"
     return "given up" if negotiation.ended else "under way"
 

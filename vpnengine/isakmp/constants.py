@@ -235,9 +235,9 @@ def notify_name(number: int) -> str:
         return str(number)
 
 
+_EXCHANGE_NAMES: dict[int, str] = {exchange.value: exchange.name.lower() for exchange in Exchange}
+
+
 def exchange_name(number: int) -> str:
     """The name of an exchange type, such as main; a number if it has none."""
-    try:
-        return Exchange(number).name.lower()
-    except ValueError:
-        return f"exchange {number}"
+    return _EXCHANGE_NAMES.get(number) or f"exchange {number}"

@@ -32,6 +32,7 @@ from vpnengine.isakmp.sa_payload import SecurityAssociation
 
 MAX_PAYLOADS = 64
 MAX_MESSAGE = 65_535
+_ENCRYPTION = int(Flag.ENCRYPTION)  # a plain number: each message is asked several times
 _T = TypeVar("_T")
 
 _PARSERS: dict[int, tuple[str, Callable[[Reader], Payload]]] = {
@@ -88,7 +89,7 @@ class Header:
     @property
     def encrypted(self) -> bool:
         """True if the payloads are encrypted."""
-        return bool(self.flags & Flag.ENCRYPTION)
+        return bool(self.flags & _ENCRYPTION)
 
     @property
     def name(self) -> str:
