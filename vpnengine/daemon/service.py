@@ -210,7 +210,12 @@ class Engine:
         for transmit in self._endpoint.transmits():
             self._transmit(transmit)
         for effect in self._endpoint.effects():
-            self._effect(effect)
+            try:
+                self._effect(effect)
+            except Exception:
+                # The data path fails for one tunnel: the others keep their events and timers.
+                self._drops["engine bug"] += 1
+                log.exception("an effect of the kind %s failed", type(effect).__name__)
         self._publish(self._endpoint.events())
         self._arm()
 
