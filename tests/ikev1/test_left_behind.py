@@ -142,3 +142,30 @@ def test_a_stranger_does_not_spoil_the_status_of_a_tunnel_that_is_up() -> None:
     assert "ike.mode.refused" in network.right.codes()
     status = network.right.endpoint.peer_status("left", network.now)
     assert status is not None and status.last_failure is None
+
+
+def test_pairs_do_not_outlive_the_only_phase_1_on_one_side_alone() -> None:
+    """The peer is told that phase 1 is gone, and takes its pairs away: what stayed here would send into the void."""
+    network = network_of(phase1={"lifetime_s": 600}, phase2={"lifetime_s": 3600})
+    up(network)
+    core = network.left.endpoint._core
+    sa = next(iter(core.sas.values()))
+    core.timers.cancel(("rekey", sa.cookies))
+    other = network.right.endpoint._core
+    other.timers.cancel(("rekey", sa.cookies))
+    assert network.run(700, lambda: "ike.phase1.expired" in network.left.codes() + network.right.codes())
+    assert network.run(5, lambda: network.pairs_agree(1))
+    for node in (network.left, network.right):
+        assert len(node.installed) == 1, node.host
+        assert len(node.endpoint._core.sas) == 1
+
+
+def test_a_wanted_tunnel_comes_back_when_its_only_phase_1_expires() -> None:
+    network = network_of({"start": "immediate", "phase1": {"lifetime_s": 600}}, phase2={"lifetime_s": 3600})
+    up(network)
+    for node in (network.left, network.right):
+        core = node.endpoint._core
+        for sa in core.sas.values():
+            core.timers.cancel(("rekey", sa.cookies))
+    assert network.run(700, lambda: "ike.phase1.expired" in network.left.codes() + network.right.codes())
+    assert network.run(10, lambda: network.pairs_agree(1) and len(network.left.installed) == 1)

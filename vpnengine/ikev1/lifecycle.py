@@ -175,10 +175,24 @@ def rekey(core: Core, sa: IsakmpSa) -> None:
 
 
 def expire(core: Core, sa: IsakmpSa) -> None:
-    """The lifetime has ended: tell the peer and forget it."""
+    """The lifetime has ended: tell the peer and forget it.
+
+    With the last one its IPsec SAs go too, as when the peer deletes it: gateways that hear of
+    its end remove theirs, and what stayed here would send into the void. Where we can begin,
+    they are negotiated anew, as their rekeying would have done.
+    """
+    peer = sa.peer
+    alone = not any(other is not sa and other.state is Phase1.ESTABLISHED for other in peer.sas)
+    gone = list(peer.pairs) if alone and peer.negotiating() is None else []
+    informational.send_delete_esp(core, sa, [pair.params.spi_in for pair in gone])
+    for pair in gone:
+        pairs.remove(core, peer, pair, "ike.phase2.deleted")
     informational.send_delete_isakmp(core, sa)
     core.emit("ike.phase1.expired", sa=sa, local=sa.local, remote=sa.remote, cookies=sa.name)
     forget(core, sa)
+    if peer.config.fixed and peer.parent is None:
+        for pair in gone:
+            negotiate.want(core, peer, pair.params.selector)
 
 
 def delete(core: Core, sa: IsakmpSa) -> None:
