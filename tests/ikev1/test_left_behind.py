@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tests.ikev1.pair import LEFT, RIGHT, Address, Network, document, mirrored, peer_row
+from vpnengine.ikev1.core import MAX_QUIET
 from vpnengine.ikev1.endpoint import IkeEndpoint
 from vpnengine.ikev1.interface import Configure, InitiatePeer, RekeyPeer, TerminatePeer
 from vpnengine.ikev1.timers import TimerQueue
@@ -169,3 +170,22 @@ def test_a_wanted_tunnel_comes_back_when_its_only_phase_1_expires() -> None:
             core.timers.cancel(("rekey", sa.cookies))
     assert network.run(700, lambda: "ike.phase1.expired" in network.left.codes() + network.right.codes())
     assert network.run(10, lambda: network.pairs_agree(1) and len(network.left.installed) == 1)
+
+
+def test_a_full_table_of_quiet_events_costs_no_walk_and_empties_with_time() -> None:
+    class Counted(dict[tuple[str, str], float]):
+        looks = 0
+
+        def __getitem__(self, key: tuple[str, str]) -> float:
+            self.looks += 1
+            return super().__getitem__(key)
+
+    core = network_of().left.endpoint._core
+    core._quiet = table = Counted()
+    assert not any(core.quiet("ike.unknown_peer", str(number)) for number in range(MAX_QUIET))
+    table.looks = 0
+    assert all(core.quiet("ike.unknown_peer", f"late {number}") for number in range(1_000))
+    assert core._quiet is table and table.looks <= 1_000
+    core.now += 61.0
+    assert not core.quiet("ike.unknown_peer", "late 0") and core.quiet("ike.unknown_peer", "late 0")
+    assert len(table) == 1

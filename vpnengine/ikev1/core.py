@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -214,10 +215,11 @@ class Core:
         key = (code, subject)
         if self._quiet.get(key, -QUIET_S) + QUIET_S > self.now:
             return True
+        # The oldest stand first: a flood of strangers must not make each of them cost a walk through all.
+        for old in list(itertools.takewhile(lambda k: self._quiet[k] + QUIET_S <= self.now, self._quiet)):
+            del self._quiet[old]
         if len(self._quiet) >= MAX_QUIET:
-            self._quiet = {k: at for k, at in self._quiet.items() if at + QUIET_S > self.now}
-            if len(self._quiet) >= MAX_QUIET:
-                return True
+            return True
         self._quiet[key] = self.now
         return False
 
