@@ -127,7 +127,7 @@ def test_a_lifetime_that_is_told_later_shortens_an_ipsec_sa(which: str) -> None:
     core = network.right.endpoint._core
     sa = next(iter(core.sas.values()))
     core.now = network.now
-    data = lifetimes.notification_data(Life(600, 3000))
+    data = lifetimes.notification_data(Life(600, 3000), c.Protocol.ESP)
     spi = getattr(pair, which).to_bytes(4, "big")
     informational.send_notify(core, sa, c.Protocol.ESP, spi, c.Notify.RESPONDER_LIFETIME, data)
     network.drain(network.right)
@@ -144,7 +144,7 @@ def test_a_stranger_cannot_shorten_a_life() -> None:
     core = network.right.endpoint._core
     sa = next(iter(core.sas.values()))
     core.now = network.now
-    data = lifetimes.notification_data(Life(61))
+    data = lifetimes.notification_data(Life(61), c.Protocol.ESP)
     informational.send_notify(core, sa, c.Protocol.ESP, b"\1\2\3\4", c.Notify.RESPONDER_LIFETIME, data)
     network.drain(network.right)
     network.run(1)
@@ -184,7 +184,7 @@ def test_durations_of_every_form_are_read(size: int) -> None:
 @given(st.integers(1, 2**32 - 1), st.one_of(st.none(), st.integers(1, 2**32 - 1)))
 def test_a_notice_says_what_is_meant(seconds: int, kilobytes: int | None) -> None:
     life = Life(seconds, kilobytes)
-    assert lifetimes.of_notification(lifetimes.notification_data(life), c.Protocol.ESP) == life
+    assert lifetimes.of_notification(lifetimes.notification_data(life, c.Protocol.ESP), c.Protocol.ESP) == life
 
 
 @given(st.binary(max_size=40))

@@ -34,7 +34,7 @@ def phase1(core: Core, sa: IsakmpSa, again: bool) -> None:
 
 
 def _tell_phase1(core: Core, sa: IsakmpSa) -> None:
-    data = lifetimes.notification_data(lifetimes.to_tell(sa.life, sa.offered))
+    data = lifetimes.notification_data(lifetimes.to_tell(sa.life, sa.offered), c.Protocol.ISAKMP)
     informational.send_notify(core, sa, c.Protocol.ISAKMP, sa.cookies, c.Notify.RESPONDER_LIFETIME, data)
 
 
@@ -51,7 +51,7 @@ def phase2_notice(used: Life, offered: Life, spi_in: int) -> list[Notification]:
     tell = lifetimes.to_tell(used, offered)
     if tell == NOTHING:
         return []
-    data = lifetimes.notification_data(tell)
+    data = lifetimes.notification_data(tell, c.Protocol.ESP)
     return [Notification(c.Protocol.ESP, spi_in.to_bytes(4, "big"), c.Notify.RESPONDER_LIFETIME, data)]
 
 

@@ -88,15 +88,20 @@ def attributes(life: Life, numbers: tuple[int, int]) -> list[Attribute]:
     return found
 
 
-def notification_data(life: Life) -> bytes:
-    """The data of RESPONDER-LIFETIME. Its attributes are those of the IPsec DOI for both phases."""
-    return b"".join(attribute.build() for attribute in attributes(life, PHASE2))
+def notification_data(life: Life, protocol: int) -> bytes:
+    """The data of RESPONDER-LIFETIME.
+
+    RFC 2407 section 4.6.3.1 does not say whose numbers the attributes have when it is about phase 1. vpnc, written
+    for Cisco's concentrators, takes phase 1's and ends itself at any others.
+    """
+    numbers = PHASE1 if protocol == c.Protocol.ISAKMP else PHASE2
+    return b"".join(attribute.build() for attribute in attributes(life, numbers))
 
 
 def of_notification(data: bytes, protocol: int) -> Life:
     """What RESPONDER-LIFETIME says; nothing if it cannot be read.
 
-    Some gateways use phase 1's numbers of the attributes when they speak of phase 1.
+    About phase 1, either phase's numbers of the attributes are understood.
     """
     try:
         transform = Transform.parse(Reader(b"\1\1\0\0" + data, "lifetime"))
