@@ -34,6 +34,9 @@ function evidenceRows(evidence) {
   });
 }
 
+// Nothing is said of what is certain.
+const SURE = { probable: "This is the probable cause.", possible: "This is one possible cause among others." };
+
 let shown = null;
 const ask = copyButton("Copy for the other side", () => letter(shown));
 byId("d-ask").append(ask);
@@ -48,7 +51,7 @@ export function show(event, { peerExists }) {
   byId("d-when").replaceChildren(make("time", { dateTime: at.toISOString(), textContent: at.toLocaleString(), title: at.toISOString() }), ` · ${ago(event.time)}`,
     ...(event.peer ? [" · ", peer ? make("a", { href: `/vpn/peers/${peer}/`, textContent: event.peer }) : event.peer] : []));
   const hint = event.hint || "";
-  section("d-cause", known.cause ? [known.cause] : [], (hint && SIDES[event.side]) || "");
+  section("d-cause", known.cause ? [known.cause, ...(SURE[known.confidence] ? [" ", SURE[known.confidence]] : [])] : [], (hint && SIDES[event.side]) || "");
   section("d-hint", hint ? linked(hint, peer) : []);
   section("d-there", known.there ? [there(event)] : []);
   const { nearest, ...rest } = event.evidence || {};
