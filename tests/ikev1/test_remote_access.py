@@ -13,7 +13,7 @@ from tests.ikev1.recorded import Recording
 from vpnengine.contract.config import EngineConfig, config_for_wire, parse_config
 from vpnengine.contract.problems import Refused
 from vpnengine.contract.remote_access import AddressPool, XauthPolicy, XauthUser
-from vpnengine.ikev1.interface import Configure, InitiatePeer, RekeyPeer, TerminatePeer
+from vpnengine.ikev1.interface import Configure, InitiatePeer, RekeyPeer, TerminatePeer, Transmit
 from vpnengine.ikev1.leases import Pool
 from vpnengine.ikev1.states import TRANSACTION, Role, Step, UnexpectedMessage, transaction_row
 from vpnengine.ikev1.users import Users, Verdict
@@ -132,6 +132,20 @@ def test_a_wrong_password_is_refused_and_explained() -> None:
     assert network.right.last("ike.xauth.failed").evidence["user"] == "ali"
     assert "ike.phase1.established" not in network.left.codes() + network.right.codes()
     assert not network.right.endpoint._core.sas and "not the password" not in str(network.right.events)
+
+
+def test_a_wrong_password_is_one_failure_also_if_the_client_vanishes() -> None:
+    network = joined(client_row(password="not the password"))
+
+    def fate(number: int, source: str, transmit: Transmit) -> list[float]:
+        return [] if "ike.xauth.failed" in network.right.codes() else [0.01]
+
+    network.fate = fate
+    network.command(network.left, InitiatePeer("right"))
+    assert network.run(30, lambda: "ike.xauth.failed" in network.right.codes())
+    network.run(300)
+    assert "ike.xauth.timeout" not in network.right.codes()
+    assert not network.right.endpoint._core.sas
 
 
 def test_guessing_locks_out_even_the_right_password() -> None:

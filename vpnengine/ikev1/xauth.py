@@ -92,7 +92,11 @@ def _tell(core: Core, sa: IsakmpSa, status: Item) -> None:
             informational.send_delete_isakmp(core, sa)
             lifecycle.forget(core, sa)
 
-    transaction.begin(core, sa, ConfigType.SET, [status], lambda message: done(), lambda: _too_late(core, sa))
+    # That the password was wrong has been said: a client that does not acknowledge it is no failure of its own.
+    failed = (lambda: _too_late(core, sa)) if status is OK else done
+    if status is FAIL:
+        core.timers.cancel(("xauth", sa.cookies))
+    transaction.begin(core, sa, ConfigType.SET, [status], lambda message: done(), failed)
 
 
 def implied(core: Core, sa: IsakmpSa) -> None:
