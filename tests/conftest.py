@@ -9,6 +9,11 @@ import tempfile
 os.environ["CULVERT_STATE"] = tempfile.mkdtemp(prefix="culvert-tests-")
 
 import pytest
+from hypothesis import settings
+
+# How long one example takes says something of the machine, not of the code.
+settings.register_profile("culvert", deadline=None)
+settings.load_profile("culvert")
 
 TIMED = ("lab", "browser")
 
