@@ -48,13 +48,18 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         Topology("direct", name="bench") as topology,
         BenchStack(Path(directory), topology.site.name) as stack,
     ):
-        subnets = {"subnets-TOTAL_FORMS": "1", "subnets-INITIAL_FORMS": "0", "subnets-0-subnet": SITE_SUBNETS[0]}
-        stack.post("/vpn/", {**subnets, "subnets-0-in_vpn": "on"})
-        fields = {"name": "Branch", "remote": GATEWAY_OUTER, "remote_subnets": GATEWAY_SUBNETS[0]}
-        fields |= {"secret": SECRET, "preset": "strong", "start": "immediate", "enabled": "on", "edit": "1"}
-        stack.post("/vpn/peers/new/", fields)
-        time.sleep(SETTLE_S)
+        bring_up(stack)
         return asyncio.run(_watch(stack, options))
+
+
+def bring_up(stack: BenchStack) -> None:
+    """Configure the tunnel of the topology as an administrator would, and let it come up."""
+    subnets = {"subnets-TOTAL_FORMS": "1", "subnets-INITIAL_FORMS": "0", "subnets-0-subnet": SITE_SUBNETS[0]}
+    stack.post("/vpn/", {**subnets, "subnets-0-in_vpn": "on"})
+    fields = {"name": "Branch", "remote": GATEWAY_OUTER, "remote_subnets": GATEWAY_SUBNETS[0]}
+    fields |= {"secret": SECRET, "preset": "strong", "start": "immediate", "enabled": "on", "edit": "1"}
+    stack.post("/vpn/peers/new/", fields)
+    time.sleep(SETTLE_S)
 
 
 async def _watch(stack: BenchStack, options: argparse.Namespace) -> dict[str, Any]:
@@ -63,7 +68,7 @@ async def _watch(stack: BenchStack, options: argparse.Namespace) -> dict[str, An
     watchers = [Watcher() for _ in range(options.watchers)]
     tasks = [asyncio.create_task(w.watch(stack.port, cookie, after)) for w in watchers]
     await asyncio.sleep(SETTLE_S)
-    await asyncio.to_thread(_load, stack, options)
+    await asyncio.to_thread(load, stack, options)
     await asyncio.sleep(SETTLE_S)
     for task in tasks:
         task.cancel()
@@ -72,7 +77,7 @@ async def _watch(stack: BenchStack, options: argparse.Namespace) -> dict[str, An
     return _figures(watchers, after, last)
 
 
-def _load(stack: BenchStack, options: argparse.Namespace) -> None:
+def load(stack: BenchStack, options: argparse.Namespace) -> None:
     """Bounded: one rekeying every few events."""
     pause = EVENTS_PER_REKEY / options.rate
     with ControlClient(stack.state.control) as client:

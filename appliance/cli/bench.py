@@ -10,8 +10,11 @@ from appliance.bench.stack import BenchError
 from appliance.cli.main import fail
 from lab.net import LabError
 
-HELP = "Measure: push (Save to the first packet), live (engine event to browser), ike (negotiations a second), scale."
-KINDS = ("push", "live", "ike", "scale")
+HELP = (
+    "Measure: push (Save to the first packet), live (engine event to browser), ike (negotiations a second), "
+    "scale (very many peers), log (frames of the Event Log with very many rows)."
+)
+KINDS = ("push", "live", "ike", "scale", "log")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,8 +26,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--peers", type=int, default=10_000, help="scale: how many configured peers")
     parser.add_argument("--tunnels", type=int, default=2_000, help="scale: how many of them come up")
     parser.add_argument("--watchers", type=int, default=100, help="live: how many browsers")
-    parser.add_argument("--seconds", type=int, default=20, help="live: how long")
-    parser.add_argument("--rate", type=int, default=50, help="live: events a second")
+    parser.add_argument("--seconds", type=int, default=20, help="live, log: how long")
+    parser.add_argument("--rate", type=int, default=50, help="live, log: events a second")
+    parser.add_argument("--rows", type=int, default=100_000, help="log: how many events it holds before")
 
 
 def run(options: argparse.Namespace) -> int:

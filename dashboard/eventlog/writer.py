@@ -163,12 +163,13 @@ def _rows(
             return rows, True
         if number > cursor.number + 1:
             rows.append(_gap_row(entry, cursor, sequence, appliance_id, organization_id))
-        rows.append(_row(entry.event, sequence, appliance_id, organization_id))
+        rows.append(row_of(entry.event, sequence, appliance_id, organization_id))
         cursor.number = number
     return rows, False
 
 
-def _row(event: dict[str, Any], sequence: Sequence, appliance_id: int, organization_id: int) -> EventRow:
+def row_of(event: dict[str, Any], sequence: Sequence, appliance_id: int, organization_id: int) -> EventRow:
+    """The row of an event under the organization's next number; ``sequence`` is moved on, and not saved."""
     sequence.last += 1
     return EventRow(
         organization_id=organization_id,
@@ -202,7 +203,7 @@ def _gap_row(entry: Entry, cursor: Cursor, sequence: Sequence, appliance_id: int
         "evidence": {},
     }
     body |= {"number": cursor.number + 1, "boot": f"gap{entry.journal}"[:32], "time": entry.event["time"]}
-    return _row(body, sequence, appliance_id, organization_id)
+    return row_of(body, sequence, appliance_id, organization_id)
 
 
 def _prune(sequence: Sequence) -> None:
