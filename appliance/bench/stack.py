@@ -56,8 +56,10 @@ class BenchStack:
     def __enter__(self) -> BenchStack:
         command = [sys.executable, str(ROOT / "manage.py"), "up", "--port", str(self.port)]
         command += ["--state", str(self.state.directory), "--engine-netns", self._netns]
+        # A measurement must not fill somebody's database.
+        environment = {name: value for name, value in os.environ.items() if name not in ("DATABASE_URL", "REDIS_URL")}
         with self._output.open("wb") as out:
-            self._process = subprocess.Popen(command, stdout=out, stderr=out, start_new_session=True)
+            self._process = subprocess.Popen(command, stdout=out, stderr=out, env=environment, start_new_session=True)
         wait(lambda: "Ctrl-C stops" in self._output.read_text(), START_S, "the start")
         self._claim()
         return self

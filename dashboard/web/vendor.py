@@ -33,15 +33,6 @@ PACKAGES = (
         "d02d679e51f6c179b21f035e154c13cdcb2ae8b18579e56ea606408ba7fc7a87",
         {"dist/css/tabler.min.css": "tabler.min.css"},
     ),
-    Package(
-        "@tanstack/virtual-core",
-        "3.19.11",
-        "61e75133db75f5bc1b1656a095e1a92387c0c3b24b5052f2cd9bf00283c5081d",
-        {
-            f"dist/esm/{name}.js": f"virtual-core/{name}.js"
-            for name in ("index", "ios-gesture", "lazy-measurements", "scroll-classifier", "utils")
-        },
-    ),
 )
 
 

@@ -79,7 +79,8 @@ def test_bad_input_names_the_field_and_loses_nothing(rig: tuple[Topology, Stack]
         ({"remote_subnets": SITE_SUBNETS[0]}, "overlaps the local subnet"),
         ({"secret": "short"}, "at least 8 characters"),
         ({"secret": ""}, "Enter the pre-shared secret"),
-        ({"remote": "no such host"}, "does not resolve"),
+        ({"remote": "no such host"}, "is neither an IP address nor a host name"),
+        ({"remote": "gateway.invalid"}, "does not resolve"),
     ]
     for change, sentence in cases:
         page.goto(new)

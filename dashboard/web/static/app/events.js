@@ -1,5 +1,4 @@
 // The Event Log: a window over all loaded rows, newest first, with live rows on top.
-import { Virtualizer, elementScroll, observeElementOffset, observeElementRect } from "../vendor/virtual-core/index.js";
 import { byId } from "./dom.js";
 import { show } from "./event-detail.js";
 import { Stream, showState } from "./live.js";
@@ -18,13 +17,26 @@ function matches(event) {
     && (!f.negotiation || event.negotiation === f.negotiation) && (!f.code || event.code.startsWith(f.code)) && (!f.q || event.text.toLowerCase().includes(f.q.toLowerCase()));
 }
 
-const options = () => ({
-  count: state.rows.length, getScrollElement: () => log, estimateSize: () => (narrow.matches ? 52 : 32), overscan: 12,
-  scrollPaddingStart: 32, observeElementRect, observeElementOffset, scrollToFn: elementScroll,
-  getItemKey: (index) => rowAt(index)?.seq ?? index, onChange: () => schedule(),
-});
-const view = new Virtualizer(options());
-view._didMount();
+// Every row is as high as every other, so that where one stands is a product, whatever their number.
+const OVERSCAN = 12, HEAD = 32;
+const height = () => (narrow.matches ? 52 : 32);
+const total = () => state.rows.length * height();
+
+function visible() {
+  const first = Math.max(0, Math.floor(log.scrollTop / height()) - OVERSCAN);
+  const end = Math.min(state.rows.length, Math.ceil((log.scrollTop + log.clientHeight) / height()) + OVERSCAN);
+  return Array.from({ length: Math.max(0, end - first) }, (_, i) => first + i);
+}
+
+function scrollToRow(index) {
+  const top = index * height(), room = log.clientHeight - HEAD - height();
+  if (top < log.scrollTop) log.scrollTop = top;
+  else if (top > log.scrollTop + room) log.scrollTop = top - room;
+}
+
+log.addEventListener("scroll", () => schedule(), { passive: true });
+narrow.addEventListener("change", () => { nodes.forEach((row) => row.remove()); nodes.clear(); refresh(); });
+new ResizeObserver(() => schedule()).observe(log);
 
 let drawing = false;
 function schedule() {
@@ -33,9 +45,9 @@ function schedule() {
   requestAnimationFrame(() => { drawing = false; draw(); });
 }
 
+// The room for all rows is there at once, so that whoever reads further down can be kept in place.
 function refresh() {
-  view.setOptions(options());
-  view._willUpdate();
+  box.style.height = `${total()}px`;
   schedule();
 }
 
@@ -67,15 +79,14 @@ function node(event) {
 }
 
 function draw() {
-  box.style.height = `${view.getTotalSize()}px`;
-  const items = view.getVirtualItems().map((item) => [item, rowAt(item.index)]).filter(([, event]) => event);
+  const items = visible().map((index) => [index, rowAt(index)]).filter(([, event]) => event);
   const wanted = new Set(items.map(([, event]) => event.seq));
   for (const [seq, row] of nodes) if (!wanted.has(seq)) { row.remove(); nodes.delete(seq); }
   let above = null;
-  for (const [item, event] of items) {
+  for (const [index, event] of items) {
     const row = node(event);
-    row.style.transform = `translateY(${item.start}px)`;
-    row.setAttribute("aria-rowindex", item.index + 2);
+    row.style.transform = `translateY(${index * height()}px)`;
+    row.setAttribute("aria-rowindex", index + 2);
     row.setAttribute("aria-selected", event.seq === state.selected);
     // In the order in which they are seen, for those who hear them.
     if (!row.isConnected || row.previousElementSibling !== above) box.insertBefore(row, above ? above.nextSibling : box.firstChild);
@@ -83,7 +94,7 @@ function draw() {
   }
   log.setAttribute("aria-rowcount", state.rows.length + 1);
   byId("empty").hidden = state.rows.length > 0 || state.loading;
-  if (state.more && log.scrollTop + log.clientHeight * 3 > view.getTotalSize()) loadOlder();
+  if (state.more && log.scrollTop + log.clientHeight * 3 > total()) loadOlder();
 }
 
 async function fetchPage(before) {
@@ -138,7 +149,7 @@ function push(events) {
   const reading = log.scrollTop > 40;
   state.rows.push(...events);
   refresh();
-  if (reading) { log.scrollTop += events.length * (narrow.matches ? 52 : 32); fresh += events.length; }
+  if (reading) { log.scrollTop += events.length * height(); fresh += events.length; }
   showHeld();
   clearTimeout(push.timer);
   push.count = (push.count || 0) + events.length;
@@ -206,14 +217,14 @@ log.addEventListener("click", (event) => {
 });
 log.addEventListener("keydown", (event) => {
   if (event.key === "Enter" && state.selected !== null) return byId("detail").focus();
-  const page = Math.max(1, Math.floor(log.clientHeight / (narrow.matches ? 52 : 32)) - 2);
+  const page = Math.max(1, Math.floor(log.clientHeight / height()) - 2);
   const step = { ArrowDown: 1, ArrowUp: -1, PageDown: page, PageUp: -page, Home: -Infinity, End: Infinity }[event.key];
   if (!step || !state.rows.length || event.ctrlKey || event.metaKey || event.altKey) return undefined;
   event.preventDefault();
   const at = state.rows.findIndex((item) => item.seq === state.selected);
   const index = at < 0 ? 0 : Math.min(state.rows.length - 1, Math.max(0, state.rows.length - 1 - at + step));
   select(rowAt(index));
-  return view.scrollToIndex(index);
+  return scrollToRow(index);
 });
 document.addEventListener("keydown", (event) => { if (event.key === "Escape" && !byId("detail").hidden) close(); });
 byId("d-close").addEventListener("click", close);
