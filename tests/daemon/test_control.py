@@ -304,3 +304,14 @@ async def test_the_socket_is_ours_alone(running: Running, tmp_path: Path) -> Non
     await client.close()
     await server.stop()
     assert not stale.exists()
+
+
+async def test_a_large_document_is_not_overtaken_by_a_small_one_that_came_later(running: Running) -> None:
+    large = running.document(*many(2000), revision=2)
+    assert len(json.dumps(large)) > control_server.LARGE
+    first = asyncio.create_task(running.request("apply", config=large))
+    await asyncio.sleep(0.05)
+    second = asyncio.create_task(running.request("apply", config=running.document(*many(1), revision=3)))
+    results = await asyncio.gather(first, second)
+    assert [result["revision"] for result in results] == [2, 3]
+    assert running.engine.config.revision == 3 and len(running.engine.config.peers) == 1

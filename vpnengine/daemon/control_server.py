@@ -50,6 +50,8 @@ class ControlServer:
         self._path = path
         self._server: asyncio.Server | None = None
         self._connections: set[asyncio.Task[None]] = set()
+        # Documents become effective in the order in which they came, however long each takes to read.
+        self._applying = asyncio.Lock()
 
     async def start(self) -> None:
         """Listen.
@@ -95,21 +97,32 @@ class ControlServer:
                 return
             if not line:
                 return
+            if len(line) <= LARGE:
+                await self._handle(_parse(line), writer)
+                continue
             # A document with thousands of peers takes a second to read; the tunnels do not wait for it.
-            request = await asyncio.to_thread(_parse, line) if len(line) > LARGE else _parse(line)
-            if isinstance(request, Answer):
+            async with self._applying:
+                request = await asyncio.to_thread(_parse, line)
+                answer = await self._apply(request) if isinstance(request, Apply) else None
+            await (_write(writer, answer) if answer else self._handle(request, writer))
+
+    async def _handle(self, request: Request | Answer, writer: asyncio.StreamWriter) -> None:
+        match request:
+            case Answer():
                 await _write(writer, request)
-            elif isinstance(request, GetEvents):
+            case GetEvents():
                 await self._events(request, writer)
-            elif isinstance(request, Initiate):
+            case Initiate():
                 await _write(writer, await self._initiate(request))
-            elif isinstance(request, Apply):
-                await _write(writer, await self._apply(request))
-            elif isinstance(request, GetStatus):
+            case Apply():
+                async with self._applying:
+                    answer = await self._apply(request)
+                await _write(writer, answer)
+            case GetStatus():
                 status = await self._engine.status_json()
                 writer.write(f'{{"id":{request.id},"ok":true,"result":{status}}}\n'.encode())
                 await writer.drain()
-            else:
+            case _:
                 await _write(writer, self._answer(request))
 
     def _answer(self, request: Request) -> Answer:
