@@ -76,6 +76,7 @@ class Routes:
     def _start(self, device: str, mtu: int) -> None:
         self._own: frozenset[str] = frozenset()
         self._routes: dict[Network, str | None] = {}
+        self._refused = False
         self._ip = IPRoute()
         self._where = f"dev {device} table {TABLE} proto {_PROTOCOL}"
         self._index = self._ip.link_lookup(ifname=device)[0]
@@ -114,11 +115,13 @@ class Routes:
                 wanted[network] = wanted.get(network) or source
         lines = [f"route del {network} {self._where}" for network in self._routes.keys() - wanted.keys()]
         for network, source in wanted.items():
-            if self._routes.get(network, "") != source:
+            if self._refused or self._routes.get(network, "") != source:
                 lines.append(f"route replace {network} {self._where}" + (f" src {source}" if source else ""))
-        self._routes = wanted
+        # What was refused is tried again with the next wish; until then the problem stands.
+        self._routes, self._refused = wanted, True
         if lines:
             self._batch(lines)
+        self._refused = False
 
     def _batch(self, lines: list[str]) -> None:
         """Many changes by one ``ip``: a process of its own does not hold up the daemon, and is ten times as fast.
