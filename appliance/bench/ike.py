@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -66,6 +66,7 @@ class _Connections:
     """All tunnels of one charon."""
 
     end: str
+    credentials: dict[str, str] = field(default_factory=dict)
 
     def render(self) -> str:
         """swanctl.conf; sections of the same name add up."""
