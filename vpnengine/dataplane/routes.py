@@ -38,8 +38,8 @@ class Routes:
     """Keeps the routes of one device equal to the policies.
 
     pyroute2 runs an event loop of its own, which may not be the daemon's: every call is made on
-    one thread that belongs to this object. A change is not waited for: with ten thousand peers it takes
-    seconds, in which the tunnels that are there must go on.
+    one thread that belongs to this object. ``set`` does not wait for it, so that the tunnels that are there
+    go on while thousands of routes change; whoever needs them waits for ``settled``.
     """
 
     def __init__(self, device: str, mtu: int) -> None:
