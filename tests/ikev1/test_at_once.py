@@ -49,6 +49,8 @@ def test_beginning_at_once_leaves_a_tunnel_that_stays(delays: tuple[float, float
     network.command(network.right, InitiatePeer("left"))
     assert network.run(10, lambda: _carries(network))
     network.run(3)
-    for _ in range(60):
+    for _ in range(50):
         network.run(1)
         assert _carries(network)
+    network.run(100)
+    assert _carries(network) and network.pairs_agree(1)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from tests.ikev1.pair import LEFT, RIGHT, Address, Network, document, mirrored, peer_row
 from vpnengine.ikev1.core import MAX_QUIET
 from vpnengine.ikev1.endpoint import IkeEndpoint
 from vpnengine.ikev1.interface import Configure, InitiatePeer, RekeyPeer, TerminatePeer
 from vpnengine.ikev1.timers import TimerQueue
 from vpnengine.isakmp.constants import Exchange, Flag
+from vpnengine.isakmp.message import Header
 
 DPD = {"interval_s": 10, "timeout_s": 30}
 
@@ -189,3 +192,21 @@ def test_a_full_table_of_quiet_events_costs_no_walk_and_empties_with_time() -> N
     core.now += 61.0
     assert not core.quiet("ike.unknown_peer", "late 0") and core.quiet("ike.unknown_peer", "late 0")
     assert len(table) == 1
+
+
+@pytest.mark.parametrize("code", ["ike.no_sa", "ike.mode.refused", "ike.phase1.silent"])
+def test_strangers_do_not_mute_a_configured_peer(code: str) -> None:
+    row = peer_row(exchange="aggressive" if code == "ike.mode.refused" else "main")
+    network = Network(document(row), document(mirrored(peer_row())))
+    core = network.right.endpoint._core
+    assert not any(core.quiet("ike.unknown_peer", str(number)) for number in range(MAX_QUIET))
+    assert core.quiet("ike.unknown_peer", "one more")
+    if code == "ike.no_sa":
+        data = Header(b"somebody", b"anything", 8, 0x10, Exchange.QUICK, Flag.ENCRYPTION, 7).build(bytes(48))
+        network.right.endpoint.receive(data, Address(RIGHT, 500), Address(LEFT, 500), network.now)
+        network.drain(network.right)
+    else:
+        network.fate = lambda number, source, transmit: [] if _fifth(transmit) else [0.01]
+        network.command(network.left, InitiatePeer("right"))
+        network.run(20)
+    assert network.right.codes().count(code) == 1

@@ -71,7 +71,7 @@ def unresolved(core: Core, peer: Peer, name: str, reason: str) -> None:
     """One of the peer's names has no address now: use another one if there is, or try again later."""
     name = name or peer.config.remote
     peer.asking.discard(name)
-    if not core.quiet("engine.peer.unresolved", f"{peer.id} {reason}"):
+    if not core.quiet("engine.peer.unresolved", f"{peer.id} {reason}", peer):
         core.emit("engine.peer.unresolved", peer=peer, host=name, reason=reason, hint=reason)
     if name != peer.name_in_use:
         return

@@ -71,7 +71,9 @@ def respond(core: Core, peer: Peer, datagram: Datagram, payloads: Payloads) -> N
 
 def _warn(core: Core, sa: IsakmpSa) -> None:
     """Signatures reveal nothing that can be cracked; a hash of the pre-shared secret does."""
-    if sa.method not in c.SIGNATURE_METHODS and not core.quiet("ike.aggressive.used", f"{sa.peer.id} {sa.role}"):
+    if sa.method in c.SIGNATURE_METHODS:
+        return
+    if not core.quiet("ike.aggressive.used", f"{sa.peer.id} {sa.role}", sa.peer):
         core.emit("ike.aggressive.used", sa=sa)
 
 

@@ -83,6 +83,7 @@ class Core:
         self.unborn: dict[str, PeerConfig] = {}
         self.pacing = Pacing(lambda action: self.timers.set(("pacing",), self.now, "begin the next", action))
         self._quiet: dict[tuple[str, str], float] = {}
+        self._quiet_peers: dict[tuple[str, str], float] = {}
 
     # Randomness
 
@@ -210,22 +211,28 @@ class Core:
         subject = _Subject(sa=sa, selector=selector)
         self._emit(fault.code, fault.arguments, subject, fault.side, fault.hint, fault.evidence, fault.difference)
 
-    def quiet(self, code: str, subject: str) -> bool:
-        """True if this event about this subject was let through less than a minute ago."""
-        key = (code, subject)
-        if self._quiet.get(key, -QUIET_S) + QUIET_S > self.now:
+    def quiet(self, code: str, subject: str, peer: Peer | None = None) -> bool:
+        """True if this event about this subject was let through less than a minute ago.
+
+        A flood of strangers fills the table, and is quiet then. What concerns a ``peer`` with an address of
+        its own has another table, which its configuration bounds.
+        """
+        own = peer is not None and peer.config.fixed and not peer.decoy
+        table, key = self._quiet_peers if own else self._quiet, (code, subject)
+        if table.get(key, -QUIET_S) + QUIET_S > self.now:
             return True
         # The oldest stand first: a flood of strangers must not make each of them cost a walk through all.
-        for old in list(itertools.takewhile(lambda k: self._quiet[k] + QUIET_S <= self.now, self._quiet)):
-            del self._quiet[old]
-        if len(self._quiet) >= MAX_QUIET:
+        for old in list(itertools.takewhile(lambda k: table[k] + QUIET_S <= self.now, table)):
+            del table[old]
+        if not own and len(table) >= MAX_QUIET:
             return True
-        self._quiet[key] = self.now
+        table[key] = self.now
         return False
 
     def forget_quiet(self) -> None:
         """Whoever has changed the configuration wants to hear the same news again."""
         self._quiet.clear()
+        self._quiet_peers.clear()
 
     def _remember(self, peer: Peer, event: EventBody) -> None:
         peer = peer.parent or peer

@@ -131,7 +131,7 @@ def _message(core: Core, datagram: Datagram) -> None:
 def _no_header(core: Core, data: bytes, remote: Address, error: DecodeError) -> None:
     core.drop("no ISAKMP header", str(error), len(data), remote)
     peer = core.roster.first(remote.host)
-    if peer and error.rule == "major version 2" and not core.quiet("ike.version", remote.host):
+    if peer and error.rule == "major version 2" and not core.quiet("ike.version", remote.host, peer):
         core.emit("ike.version", peer=peer, at=remote, version=2)
 
 

@@ -29,6 +29,7 @@ SILENT_S = 8.0
 UNPROVEN_S = 4.0  # by then message 5 has been sent three times
 LINGER_S = 10.0
 AT_ONCE_S = 5.0
+HAND_ON_S = 2.0  # by then an answer to a quick mode that is under way has come
 MIN_RETRY_S = 4.0
 SOFT_SHARE = 0.85
 MAX_BACKOFF_S = 60.0
@@ -157,6 +158,8 @@ def _replace(core: Core, older: IsakmpSa, newer: IsakmpSa) -> None:
     older.replaced = True
     core.timers.cancel(("rekey", older.cookies))
     core.timers.cancel(("dpd", older.cookies))
+    again = core.now + HAND_ON_S
+    core.timers.set(("hand on", older.cookies), again, "quick modes go on", lambda: negotiate.hand_on(core, older))
     if older.role is not newer.role and newer.created - older.created < AT_ONCE_S:
         return
     core.timers.set(("expire", older.cookies), core.now + LINGER_S, "replaced phase 1", lambda: delete(core, older))
@@ -219,7 +222,7 @@ def await_proof(core: Core, sa: IsakmpSa) -> None:
 
 def _unanswered_proof(core: Core, sa: IsakmpSa) -> None:
     """As initiator: a peer that cannot decrypt our proof mostly says nothing at all."""
-    if sa.state is not Phase1.MM5_SENT or sa.suspect_psk or core.quiet("ike.phase1.unproven", sa.peer.id):
+    if sa.state is not Phase1.MM5_SENT or sa.suspect_psk or core.quiet("ike.phase1.unproven", sa.peer.id, sa.peer):
         return
     hint = _unanswered_certificate(sa, {}).hint if sa.method in SIGNATURE_METHODS else _UNANSWERED_PSK
     sa.peer.secret_doubted = sa.method not in SIGNATURE_METHODS
@@ -227,7 +230,7 @@ def _unanswered_proof(core: Core, sa: IsakmpSa) -> None:
 
 
 def _silent(core: Core, sa: IsakmpSa) -> None:
-    if sa.state is not Phase1.MM4_SENT or sa.suspect_psk or core.quiet("ike.phase1.silent", sa.peer.id):
+    if sa.state is not Phase1.MM4_SENT or sa.suspect_psk or core.quiet("ike.phase1.silent", sa.peer.id, sa.peer):
         return
     port = core.listen.natt_port if sa.nat.encapsulate else sa.local.port
     hint = (
@@ -253,13 +256,13 @@ def forget(core: Core, sa: IsakmpSa) -> None:
         "silent",
         "lifetime",
         "pump",
+        "hand on",
         "early",
         "xauth",
         "config",
     ):
         core.timers.cancel((kind, sa.cookies))
-    for exchange in list(sa.quick.values()):
-        negotiate.drop_quick(core, sa, exchange)
+    negotiate.hand_on(core, sa, everything=True)
     if sa.role is Role.INITIATOR:
         core.pacing.leave(sa.peer.id)
     for number in sa.transactions:
@@ -348,6 +351,7 @@ def after_failure(core: Core, peer: Peer) -> None:
     if current is not None:
         _retry_rekey(core, current)
         return
+    _remove_orphans(core, peer)
     for selector in list(peer.wanted):
         local, remote = peer.local_host or "?", peer.remote_host or peer.config.remote
         first_cause = peer.last_failure
@@ -361,6 +365,15 @@ def after_failure(core: Core, peer: Peer) -> None:
     addresses.try_next(core, peer)
     if peer.config.start is StartMode.IMMEDIATE:
         negotiate.retry_later(core, peer, min(MAX_BACKOFF_S, 2.0 ** min(peer.failures, 6)))
+
+
+def _remove_orphans(core: Core, peer: Peer) -> None:
+    """Phase 1 ended while its successor was negotiated, and that has failed: what hung on it goes, as in ``expire``."""
+    if not peer.pairs or any(sa.state is Phase1.ESTABLISHED for sa in peer.sas):
+        return
+    core.emit("ike.phase2.orphaned", peer=peer, count=len(peer.pairs))
+    for pair in list(peer.pairs):
+        pairs.remove(core, peer, pair, "ike.phase2.deleted")
 
 
 def _retry_rekey(core: Core, sa: IsakmpSa) -> None:

@@ -44,7 +44,10 @@ class Datagram:
 
 @dataclass
 class Pair:
-    """An installed IPsec SA pair and its life; times are monotonic seconds."""
+    """An installed IPsec SA pair and its life; times are monotonic seconds.
+
+    A ``replaced`` pair has a successor; it is ``surplus`` if both ends began that one at once.
+    """
 
     params: IpsecSaPair
     role: Role
@@ -53,8 +56,10 @@ class Pair:
     pfs: DhGroup | None
     offered: Life = NOTHING
     replaced: bool = False
+    surplus: bool = False
     confirmed: bool = False
     last_in: float = 0.0
+    rank: bytes = b""  # the lower one of its two nonces
 
     @property
     def kind(self) -> str:

@@ -54,7 +54,7 @@ def pump(core: Core, peer: Peer) -> None:
             ("pump", sa.cookies), sa.quick_from, "quick mode after aggressive mode", lambda: pump(core, peer)
         )
         return
-    busy = {exchange.selector for exchange in sa.quick.values() if _active(exchange)}
+    busy = {exchange.selector for one in peer.sas for exchange in one.quick.values() if _active(exchange)}
     for selector in list(peer.wanted):
         if len(busy) >= MAX_PARALLEL_QUICK:
             return
@@ -88,6 +88,19 @@ def _begin_queued(core: Core, peer: Peer) -> None:
         pump(core, peer)
     elif not current.replaced:
         start_phase1(core, peer)
+
+
+def hand_on(core: Core, sa: IsakmpSa, everything: bool = False) -> None:
+    """Quick modes of ours that this ISAKMP SA leaves unfinished begin anew under the newer one, if there is one.
+
+    With ``everything`` the SA is about to go, and all its exchanges with it.
+    """
+    unfinished = [exchange for exchange in sa.quick.values() if _active(exchange)]
+    for exchange in list(sa.quick.values()) if everything else unfinished:
+        drop_quick(core, sa, exchange)
+    peer, current = sa.peer, sa.peer.current()
+    if unfinished and current is not None and current is not sa:
+        core.timers.set(("pump", current.cookies), core.now, "quick modes go on", lambda: pump(core, peer))
 
 
 def retry_later(core: Core, peer: Peer, delay: float) -> None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from vpnengine.contract.config import StartMode
 from vpnengine.esp.sa import Address, Selector
-from vpnengine.ikev1 import clients, informational, lifecycle, lifetimes, negotiate
+from vpnengine.ikev1 import clients, informational, lifecycle, lifetimes, negotiate, surplus
 from vpnengine.ikev1.core import Core
 from vpnengine.ikev1.interface import InstallSa, MoveSa, RemoveSa
 from vpnengine.ikev1.lifetimes import Life
@@ -43,7 +43,7 @@ def agreed(core: Core, peer: Peer, pair: Pair) -> None:
             destination=destination,
             spi=spi,
         )
-    _arm(core, peer, pair)
+    arm(core, peer, pair)
 
 
 def confirm(core: Core, spi_in: int) -> None:
@@ -56,6 +56,11 @@ def confirm(core: Core, spi_in: int) -> None:
     if pair.replaced:
         # Both ends began a successor at once, and the other one was ready first.
         return
+    use(core, peer, pair)
+
+
+def use(core: Core, peer: Peer, pair: Pair) -> None:
+    """Traffic goes out on this pair from now on; older ones of its selector are replaced."""
     core.effects.append(InstallSa(pair.params, outbound=True))
     for older in peer.pairs[: peer.pairs.index(pair)]:
         if older.params.selector == pair.params.selector and not older.replaced:
@@ -81,7 +86,7 @@ def shorten(core: Core, peer: Peer, pair: Pair, life: Life) -> None:
         pair.params = replace(pair.params, soft_bytes=soft, hard_bytes=hard)
         core.effects.append(InstallSa(pair.params, outbound=pair.confirmed))
     if pair.confirmed and not pair.replaced:
-        _arm(core, peer, pair)
+        arm(core, peer, pair)
 
 
 def exhausted(core: Core, peer: Peer, pair: Pair) -> None:
@@ -91,7 +96,8 @@ def exhausted(core: Core, peer: Peer, pair: Pair) -> None:
     reopen(core, peer)
 
 
-def _arm(core: Core, peer: Peer, pair: Pair) -> None:
+def arm(core: Core, peer: Peer, pair: Pair) -> None:
+    """Set the timers of a pair's life."""
     life = pair.expires - pair.created
     delay = lifecycle.rekey_delay(core, life, pair.role)
     core.timers.set(("rekey", pair.timer), pair.created + delay, "rekey an IPsec SA", lambda: rekey(core, peer, pair))
@@ -108,24 +114,11 @@ def _replace(core: Core, peer: Peer, older: Pair, newer: Pair) -> None:
     older.replaced = True
     core.timers.cancel(("rekey", older.timer))
     if older.role is not newer.role and newer.created - older.created < AT_ONCE_S:
-        older.last_in = max(older.last_in, core.now)
-        _watch_surplus(core, peer, older)
+        surplus.begin(core, peer, older, newer)
         return
     linger = LINGER_S if newer.role is Role.INITIATOR else 3 * LINGER_S
     when = min(older.expires, core.now + linger)
     core.timers.set(("expire", older.timer), when, "a replaced IPsec SA", lambda: delete(core, peer, older))
-
-
-def _watch_surplus(core: Core, peer: Peer, surplus: Pair) -> None:
-    """Delete a surplus pair once the peer has gone on sending on the other one alone; else it ends with its life."""
-    current = peer.live_pair(surplus.params.selector)
-    if current is not None and current.last_in - surplus.last_in > AT_ONCE_S:
-        delete(core, peer, surplus)
-        return
-    due = core.now + LINGER_S
-    if due < surplus.expires:
-        again = ("surplus", surplus.timer)
-        core.timers.set(again, due, "a surplus IPsec SA", lambda: _watch_surplus(core, peer, surplus))
 
 
 def rekey(core: Core, peer: Peer, pair: Pair) -> None:
@@ -176,6 +169,8 @@ def drop(core: Core, peer: Peer, pair: Pair) -> None:
     core.timers.cancel(("expire", pair.timer))
     core.timers.cancel(("surplus", pair.timer))
     core.effects.append(RemoveSa(pair.params.spi_in))
+    if not pair.replaced:
+        surplus.instead_of(core, peer, pair)
     clients.release_if_idle(core, peer)
 
 

@@ -431,7 +431,7 @@ def _install(
         hard_bytes=hard,
     )
     expires = core.now + float(life.seconds or sa.peer.config.phase2.lifetime_s)
-    pair = Pair(params, exchange.role, core.now, expires, choice.group, choice.offered)
+    pair = Pair(params, exchange.role, core.now, expires, choice.group, choice.offered, rank=min(nonces))
     exchange.key_exchange = None
     agreements.phase2(core, sa, pair)
     pairs.install(core, sa.peer, pair)

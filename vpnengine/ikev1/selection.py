@@ -51,7 +51,7 @@ def for_main(core: Core, local: Address, remote: Address, fits: Callable[[Peer],
     fitting = [peer for peer in tiers[0] if fits(peer)] or tiers[0][:1]
     chosen, *rest = fitting
     others = [p.config.name for p in rest if p.psk is not None and chosen.psk is not None and p.psk != chosen.psk]
-    if others and not core.quiet("ike.psk.ambiguous", remote.host):
+    if others and not core.quiet("ike.psk.ambiguous", remote.host, chosen):
         names = ", ".join(f"“{name}”" for name in others)
         evidence = {"address": remote.host, "chosen": chosen.config.name, "not chosen": names}
         core.emit("ike.psk.ambiguous", peer=chosen, at=remote, remote=remote.host, others=names, evidence=evidence)

@@ -90,7 +90,7 @@ class SignatureProof(Proof):
         try:
             mine.own.check_time(core.wall_clock())
         except CertificateProblem as problem:
-            if not core.quiet("ike.phase1.certificate.own", sa.peer.id):
+            if not core.quiet("ike.phase1.certificate.own", sa.peer.id, sa.peer):
                 evidence = _evidence(problem, core.wall_clock())
                 core.emit("ike.phase1.certificate.own", sa=sa, problem=problem, evidence=evidence)
         chain = [mine.own, *(link for link in mine.chain[1:] if not link.self_issued)]

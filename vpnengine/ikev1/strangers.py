@@ -32,7 +32,7 @@ def receive(core: Core, datagram: Datagram) -> None:
     if peer:
         core.trace.claims(peer, header, core.now)
     core.drop("no SA", header.name, len(datagram.data), remote)
-    if peer and header.encrypted and header.exchange in _PROTECTED and not core.quiet("ike.no_sa", remote.host):
+    if peer and header.encrypted and header.exchange in _PROTECTED and not core.quiet("ike.no_sa", remote.host, peer):
         cookies = f"{header.initiator_cookie.hex()}:{header.responder_cookie.hex()}"
         if header.exchange == Exchange.QUICK:
             core.emit("ike.no_sa", peer=peer, at=remote, cookies=cookies)
@@ -92,7 +92,7 @@ def _unwelcome(core: Core, datagram: Datagram) -> None:
         return
     core.trace.claims(peer, header, core.now)
     core.drop("mode refused", header.name, len(datagram.data), remote)
-    if not core.quiet("ike.mode.refused", remote.host):
+    if not core.quiet("ike.mode.refused", remote.host, peer):
         mode, allowed = _MODES[Exchange(header.exchange)], peer.config.exchange
         core.emit("ike.mode.refused", peer=peer, at=remote, mode=mode, allowed=allowed)
 

@@ -88,6 +88,16 @@ ENTRIES = (
         "An IPsec SA was removed",
     ),
     Entry(
+        "ike.phase2.orphaned",
+        Severity.NOTICE,
+        2,
+        "phase 1 has ended and no other was agreed: {count} IPsec-SA pairs are removed",
+        "IPsec SAs have lost their phase 1",
+        "The ISAKMP SA expired while its successor was negotiated, and that negotiation has failed. IPsec SAs without "
+        "one can be neither renewed nor deleted, and nobody would notice that the peer is gone.",
+        "Look at the failure of phase 1 just before; the tunnel is tried again as its start mode says.",
+    ),
+    Entry(
         "ike.phase2.peer_deleted",
         Severity.INFO,
         2,
