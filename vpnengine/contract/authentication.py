@@ -18,7 +18,7 @@ MIN_PSK_LENGTH = 8
 MIN_AGGRESSIVE_PSK_LENGTH = 20
 MAX_PEM = 262_144
 MAX_CRL = 16_777_216
-Authentication = Literal["psk", "rsa", "ecdsa"]
+Authentication = Literal["psk", "rsa", "ecdsa", "hybrid"]
 
 _PEM = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----\s[A-Za-z0-9+/=\s]+-----END \1-----")
 _CERTIFICATES = {"CERTIFICATE", "X509 CERTIFICATE"}
@@ -61,6 +61,24 @@ def check_own_certificate(method: str, certificate: str | None, private_key: Sec
         raise ValueError(f"private_key: authentication by {method} needs the private key of this side's certificate")
     if "PRIVATE KEY-----" not in private_key.get_secret_value():
         raise ValueError("private_key: this is not a private key in PEM form")
+
+
+def check_hybrid(xauth_role: str | None, certificate: str | None, trusted_cas: tuple[str, ...]) -> None:
+    """:raises ValueError: if there is no user, or a certificate that the method has no place for."""
+    if xauth_role is None:
+        raise ValueError(
+            "xauth: in hybrid authentication one gateway shows a certificate and the other a user's password; choose "
+            "which of them this side does"
+        )
+    if xauth_role == "client" and certificate is not None:
+        raise ValueError(
+            "certificate: in hybrid authentication the user's side shows none; leave it empty, or choose rsa"
+        )
+    if xauth_role == "server" and trusted_cas:
+        raise ValueError(
+            "trusted_cas: in hybrid authentication the user's side shows no certificate, so that none is trusted; "
+            "leave this empty, or choose rsa"
+        )
 
 
 def check_trust(method: str, trusted_cas: tuple[str, ...]) -> None:

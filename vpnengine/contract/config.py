@@ -16,6 +16,7 @@ from vpnengine.contract.authentication import (
     Authentication,
     Certificates,
     RevocationLists,
+    check_hybrid,
     check_own_certificate,
     check_provable,
     check_psk,
@@ -62,6 +63,7 @@ class PeerConfig(Protected):
     issue the peer's certificate, or that certificate itself; ``crl`` what those CAs revoked.
     The certificate has to prove ``remote_identity``; without one, the address or host name
     in ``remote``. Without ``local_identity`` this side is called what its certificate says.
+    With "hybrid" only the ``xauth`` server has a certificate, and the client its user's password.
 
     After phase 1 ``xauth`` asks a user for a password, here or there. With ``mode_config`` the
     client's inner address is assigned: as client this side has no ``local_subnets``, as server the
@@ -101,6 +103,20 @@ class PeerConfig(Protected):
         """True if the peer's address is known, so that we can begin."""
         return not remote_networks(self.remote)
 
+    @property
+    def signs(self) -> bool:
+        """True if this side proves itself with its certificate."""
+        if self.authentication == "hybrid":
+            return self.xauth is not None and self.xauth.role == "server"
+        return self.authentication != "psk"
+
+    @property
+    def peer_signs(self) -> bool:
+        """True if the peer proves itself with its certificate."""
+        if self.authentication == "hybrid":
+            return not self.signs
+        return self.authentication != "psk"
+
     def assigned_field(self) -> str | None:
         """Mode config gives the client its address."""
         if self.mode_config is None:
@@ -111,13 +127,7 @@ class PeerConfig(Protected):
     def _check(self) -> Self:
         if self.authentication == "psk":
             check_psk(self.psk, aggressive=self.exchange == "aggressive")
-        else:
-            check_own_certificate(self.authentication, self.certificate, self.private_key)
-            check_trust(self.authentication, self.trusted_cas)
-            check_provable("local_identity", self.local_identity)
-            check_provable("remote_identity", self.remote_identity)
-            if not self.fixed and self.remote_identity is None:
-                raise ValueError("remote_identity: a peer without a fixed address needs one that its certificate says")
+        self._check_certificates()
         self._check_legacy()
         self._check_address()
         self._check_exchange()
@@ -125,6 +135,18 @@ class PeerConfig(Protected):
             check_hosts(self)
         self._check_remote_access()
         return self
+
+    def _check_certificates(self) -> None:
+        if self.authentication == "hybrid":
+            check_hybrid(self.xauth.role if self.xauth else None, self.certificate, self.trusted_cas)
+        if self.signs:
+            check_own_certificate(self.authentication, self.certificate, self.private_key)
+            check_provable("local_identity", self.local_identity)
+        if self.peer_signs:
+            check_trust(self.authentication, self.trusted_cas)
+            check_provable("remote_identity", self.remote_identity)
+            if not self.fixed and self.remote_identity is None:
+                raise ValueError("remote_identity: a peer without a fixed address needs one that its certificate says")
 
     def _check_legacy(self) -> None:
         """Weak algorithms need the peer's switch."""

@@ -87,7 +87,9 @@ def aggressive_2(core: Core, sa: IsakmpSa, header: Header, payloads: Payloads) -
     if sa.rejections >= MAX_REJECTIONS:
         raise Unproven(0, "proof", "several were not acceptable already")
     trial = copy.copy(sa)
-    trial.vendors, trial.responder_cookie = list(sa.vendors), header.responder_cookie
+    # What a forged message says may not stay: whatever is changed in place is a copy, too.
+    trial.vendors, trial.wanted_cas = list(sa.vendors), list(sa.wanted_cas)
+    trial.responder_cookie = header.responder_cookie
     try:
         phase1.take_choice(core, trial, header, payloads)
         phase1.take_key_exchange(trial, payloads)

@@ -67,6 +67,17 @@ def _signatures(number: int, kind: KeyKind) -> Method:
     return Method(number, signature_skeyid, proof, proof, kind.hash)
 
 
+def _hybrid(number: int, client: Role) -> Method:
+    """Only the gateway signs; what the client gives is no proof before its user has shown a password.
+
+    HASH of the client is keyed by SKEYID, which both ends have made from g^xy
+    (draft-ietf-ipsec-isakmp-hybrid-auth-05 section 3.2).
+    """
+    signed, hashed = SignatureProof(KeyKind.RSA), HashProof()
+    initiator, responder = (hashed, signed) if client is Role.INITIATOR else (signed, hashed)
+    return Method(number, signature_skeyid, initiator, responder, client=client)
+
+
 def _with_user(number: int, like: Method, client: Role) -> Method:
     """A method after which one end shows a user's password."""
     return replace(like, number=number, client=client)
@@ -89,6 +100,8 @@ METHODS: dict[int, Method] = {
         _with_user(c.AUTH_XAUTH_RESP_PSK, _PSK, Role.RESPONDER),
         _with_user(c.AUTH_XAUTH_INIT_RSA, _RSA, Role.INITIATOR),
         _with_user(c.AUTH_XAUTH_RESP_RSA, _RSA, Role.RESPONDER),
+        _hybrid(c.AUTH_HYBRID_INIT_RSA, Role.INITIATOR),
+        _hybrid(c.AUTH_HYBRID_RESP_RSA, Role.RESPONDER),
     )
 }
 _WITH_USER = {
@@ -101,11 +114,13 @@ _WITH_USER = {
 
 def acceptable(peer: Peer, role: Role) -> tuple[int, ...]:
     """The methods that are offered to a peer if we are the initiator, or accepted from it if we are the responder."""
-    number = c.AUTH_PSK if peer.credentials is None else SIGNATURES[peer.credentials.key.kind]
     xauth = peer.config.xauth
+    client = role if xauth is not None and xauth.role == "client" else other(role)
+    if peer.config.authentication == "hybrid":
+        return (c.AUTH_HYBRID_INIT_RSA if client is Role.INITIATOR else c.AUTH_HYBRID_RESP_RSA,)
+    number = c.AUTH_PSK if peer.credentials is None else SIGNATURES[peer.credentials.signing_key.kind]
     if xauth is None:
         return (number,)
-    client = role if xauth.role == "client" else other(role)
     found = _WITH_USER.get((number, client))
     return (found,) if found is not None else ()
 

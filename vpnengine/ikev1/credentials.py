@@ -15,21 +15,31 @@ from vpnengine.crypto.x509_path import Trust
 _METHOD_KINDS = {
     "rsa": (KeyKind.RSA,),
     "ecdsa": (KeyKind.ECDSA_256, KeyKind.ECDSA_384, KeyKind.ECDSA_521),
+    "hybrid": (KeyKind.RSA,),
 }
 
 
 @dataclass(frozen=True)
 class Credentials:
-    """The certificates and the key of this side, own certificate first, and the trusted CAs."""
+    """The certificates and the key of this side, own certificate first, and the trusted CAs.
+
+    In hybrid authentication a client has no certificate, and a server trusts no CA.
+    """
 
     chain: tuple[Certificate, ...]
-    key: PrivateKey
+    key: PrivateKey | None
     trust: Trust
 
     @property
     def own(self) -> Certificate:
         """This side's certificate."""
         return self.chain[0]
+
+    @property
+    def signing_key(self) -> PrivateKey:
+        """This side's key, where the method has it sign."""
+        assert self.key is not None  # noqa: S101 - the methods see to it
+        return self.key
 
 
 def load_credentials(config: PeerConfig) -> Credentials | None:
@@ -39,9 +49,12 @@ def load_credentials(config: PeerConfig) -> Credentials | None:
     """
     if config.authentication == "psk":
         return None
-    chain = _certificates("certificate", config.certificate or "")
-    key = _private_key(config.private_key.get_secret_value() if config.private_key else "")
-    _check_own(chain[0], key, config)
+    chain: tuple[Certificate, ...] = ()
+    key = None
+    if config.signs:
+        chain = _certificates("certificate", config.certificate or "")
+        key = _private_key(config.private_key.get_secret_value() if config.private_key else "")
+        _check_own(chain[0], key, config)
     anchors = tuple(found for pem in config.trusted_cas for found in _certificates("trusted_cas", pem))
     for anchor in anchors:
         _check_anchor(anchor)

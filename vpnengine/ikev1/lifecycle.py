@@ -22,7 +22,7 @@ from vpnengine.ikev1.interface import Transmit
 from vpnengine.ikev1.lifetimes import Life
 from vpnengine.ikev1.model import IsakmpSa, Peer
 from vpnengine.ikev1.states import Phase1, Role
-from vpnengine.isakmp.constants import SIGNATURE_METHODS
+from vpnengine.isakmp.constants import HYBRID_METHODS, SIGNATURE_METHODS
 
 HALF_OPEN_S = 30.0
 SILENT_S = 8.0
@@ -325,6 +325,13 @@ def _waited(core: Core, sa: IsakmpSa) -> dict[str, str]:
 def _unanswered_certificate(sa: IsakmpSa, evidence: dict[str, str]) -> Fault:
     """Message 5 carries certificates: it may be refused in silence, or be too large for the path."""
     size = len(sa.reply.payload) if sa.reply else 0
+    if not sa.peer.config.signs:
+        hint = (
+            "The peer did not answer with its certificate. That message is often larger than a packet, and a firewall "
+            "on the path may drop its IP fragments (field Fragmentation). Otherwise UDP port 4500 may be blocked, or "
+            "the peer does not know this side's identity (field Local identity); its log says so."
+        )
+        return PathFault("ike.phase1.timeout", hint=hint, evidence=evidence, cookies=sa.name)
     hint = (
         f"The peer stopped answering when it had to check this side's certificate. The message has {size} octets: if "
         "that is more than about 1400 and was sent in one piece, it travels in IP fragments, and a firewall on the "
@@ -458,8 +465,18 @@ def refused_identity(core: Core, sa: IsakmpSa, name: str) -> None:
 
     Where signatures prove who is who, the keys prove nothing, and it is the certificate that is refused.
     """
-    if sa.method in SIGNATURE_METHODS:
+    if sa.peer.config.signs:
         fail_with(core, sa, _Refusal("ike.phase1.certificate.refused", *signature_proof.refusal(sa, name), name))
+        return
+    if sa.method in HYBRID_METHODS:
+        hint = (
+            f"The peer refuses this side's identity “{sa.local_identity}” ({name}); no certificate and no password has "
+            "been asked for yet. Enter in the field Local identity the one that the peer expects, often the name of a "
+            "group, and set the peer to hybrid authentication."
+        )
+        fail_with(
+            core, sa, _Refusal("ike.phase1.notify", hint, {"identity sent": sa.local_identity, "answer": name}, name)
+        )
         return
     hint = (
         f"The peer knows the same pre-shared secret, but refuses this side's identity “{sa.local_identity}” ({name}). "

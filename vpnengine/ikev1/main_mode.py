@@ -76,6 +76,7 @@ def main_5(core: Core, sa: IsakmpSa, header: Header, payloads: Payloads) -> None
     """As responder: the initiator proves itself; prove ourselves, and phase 1 is up."""
     authentication.claim(sa, payloads)
     authentication.verify(core, sa, payloads)
+    authentication.requested(core, sa, payloads)
     chain: list[Payload] = [authentication.identify(sa), *authentication.prove(core, sa)]
     phase1.send_encrypted(core, sa, chain, "main 6")
     core.timers.cancel(("half-open", sa.cookies))

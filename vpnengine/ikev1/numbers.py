@@ -53,6 +53,7 @@ METHOD_NAMES = {
     10: "ecdsa-384",
     11: "ecdsa-521",
     64221: "hybrid-rsa",
+    64222: "hybrid-rsa-responder",
     65001: "xauth-psk",
     65002: "xauth-psk-responder",
     65005: "xauth-rsa",

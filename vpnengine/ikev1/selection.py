@@ -90,7 +90,7 @@ def settle(core: Core, sa: IsakmpSa, identity: Identification) -> None:
     tiers = rows(core, sa.exchange, sa.local, sa.remote)
     alike = [p for p in _each(tiers) if _proven_alike(p, sa.peer) and sa.proposal in p.config.phase1.proposals]
     better = _named(iter(alike), identity)
-    if better is None and expected is not None and sa.peer.config.authentication == "psk":
+    if better is None and expected is not None and not sa.peer.config.peer_signs:
         better = next(_anonymous(iter(alike)), None)
     if better is not None and better is not sa.peer:
         core.hand_over(sa, better)
@@ -111,7 +111,7 @@ def _named(peers: Iterator[Peer], identity: Identification) -> Peer | None:
 
 def _anonymous(peers: Iterator[Peer]) -> Iterator[Peer]:
     """Peers whose ID payload does not decide: any may be sent, or the certificate has to say the expected one."""
-    return (p for p in peers if p.config.remote_identity is None or p.config.authentication != "psk")
+    return (p for p in peers if p.config.remote_identity is None or p.config.peer_signs)
 
 
 def _decoy(core: Core, template: Peer) -> Peer:

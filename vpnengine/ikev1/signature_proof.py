@@ -20,6 +20,7 @@ from vpnengine.ikev1.faults import Fault, LocalConfigFault, MismatchFault, PeerF
 from vpnengine.ikev1.identities import build_identity, describe_identity, identity_name, name_identity
 from vpnengine.ikev1.model import IsakmpSa
 from vpnengine.ikev1.proofs import Proof
+from vpnengine.ikev1.states import Role
 from vpnengine.isakmp import constants as c
 from vpnengine.isakmp.errors import DecodeError
 from vpnengine.isakmp.message import Payloads
@@ -70,7 +71,8 @@ class SignatureProof(Proof):
         """Remember which CAs the peer trusts, as evidence if it refuses us."""
         for request in payloads.all(CertificateRequest):
             name = identity_name(Identification(c.IdType.DER_ASN1_DN, 0, 0, request.data))
-            if request.encoding == _X509 and name is not None and len(sa.wanted_cas) < MAX_REQUESTS:
+            known = any(name is not None and name.same(ca) for ca in sa.wanted_cas)
+            if request.encoding == _X509 and name is not None and not known and len(sa.wanted_cas) < MAX_REQUESTS:
                 sa.wanted_cas.append(name)
 
     def identity(self, sa: IsakmpSa) -> Identification:
@@ -94,7 +96,7 @@ class SignatureProof(Proof):
                 evidence = _evidence(problem, core.wall_clock())
                 core.emit("ike.phase1.certificate.own", sa=sa, problem=problem, evidence=evidence)
         chain = [mine.own, *(link for link in mine.chain[1:] if not link.self_issued)]
-        return [*(CertificateData(_X509, link.der) for link in chain), Signature(mine.key.sign(digest))]
+        return [*(CertificateData(_X509, link.der) for link in chain), Signature(mine.signing_key.sign(digest))]
 
     def verify(self, core: Core, sa: IsakmpSa, payloads: Payloads, identity: Identification, digest: bytes) -> None:
         """Check signature, certificate and names.
@@ -180,6 +182,8 @@ def refusal(sa: IsakmpSa, name: str) -> tuple[str, dict[str, str]]:
         evidence["CAs that the peer trusts"] = wanted
     if wanted and not any(ca.same(link.issuer) for ca in sa.wanted_cas for link in chain):
         return f"{hint} It asks for one of {wanted}: put such a certificate into the field Certificate.", evidence
+    if sa.method in c.HYBRID_METHODS and sa.role is Role.INITIATOR:
+        hint += " Many gateways know hybrid authentication only where the user's side begins: let the peer begin."
     return (
         f"{hint} Compare the field Local identity with what the peer expects, and the dates of the certificate with "
         "the peer's clock; the peer's log says what it refused."

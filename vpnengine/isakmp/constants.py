@@ -218,10 +218,15 @@ AUTH_RSA = 3
 # Init and Resp say which end of phase 1 shows a user's password: draft-ietf-ipsec-isakmp-xauth-06 section 4.4.
 AUTH_XAUTH_INIT_PSK, AUTH_XAUTH_RESP_PSK = 65001, 65002
 AUTH_XAUTH_INIT_RSA, AUTH_XAUTH_RESP_RSA = 65005, 65006
+# Here they say which end is proven by XAUTH alone: draft-ietf-ipsec-isakmp-hybrid-auth-05 section 3.1.
+AUTH_HYBRID_INIT_RSA, AUTH_HYBRID_RESP_RSA = 64221, 64222
 AUTH_ECDSA_256, AUTH_ECDSA_384, AUTH_ECDSA_521 = 9, 10, 11  # RFC 4754 section 4
-SIGNATURE_METHODS = frozenset(
-    (AUTH_RSA, AUTH_ECDSA_256, AUTH_ECDSA_384, AUTH_ECDSA_521, AUTH_XAUTH_INIT_RSA, AUTH_XAUTH_RESP_RSA)
-)
+HYBRID_METHODS = frozenset((AUTH_HYBRID_INIT_RSA, AUTH_HYBRID_RESP_RSA))
+# SKEYID comes from g^xy alone, and at least one end signs.
+SIGNATURE_METHODS = HYBRID_METHODS | {
+    *(AUTH_RSA, AUTH_ECDSA_256, AUTH_ECDSA_384, AUTH_ECDSA_521),
+    *(AUTH_XAUTH_INIT_RSA, AUTH_XAUTH_RESP_RSA),
+}
 LIFE_SECONDS = 1
 LIFE_KILOBYTES = 2
 EXTENDED_SEQUENCE_64 = 1  # RFC 4304 section 2

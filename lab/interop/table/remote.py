@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from lab.interop import pki
@@ -42,12 +43,14 @@ def _server(name: str, kin: str, **more: Any) -> Scenario:
     """We ask for the password, or give the address; the peer begins."""
     engine = _USERS | _POOLS | more.pop("engine", {})
     options = {"engine": engine} | more.pop("options", {})
-    return Scenario(name, kin, more.pop("script", tunnel), (Role.RESPONDER,), options=options, **more)
+    return Scenario(
+        name, kin, more.pop("script", tunnel), more.pop("roles", (Role.RESPONDER,)), options=options, **more
+    )
 
 
 def _client(name: str, kin: str, **more: Any) -> Scenario:
     """The peer asks for the password, or gives the address; we begin."""
-    return Scenario(name, kin, more.pop("script", tunnel), (Role.INITIATOR,), **more)
+    return Scenario(name, kin, more.pop("script", tunnel), more.pop("roles", (Role.INITIATOR,)), **more)
 
 
 def _login(password: str = PASSWORD) -> dict[str, Any]:
@@ -81,6 +84,54 @@ def exhausted(run: Run) -> None:
     expect(run, run.scenario.found[run.role])
 
 
+def _hybrid_we_ask() -> Credentials:
+    """We have a certificate, the peer's user a password and nothing else."""
+    made = pki.usual(authentication="hybrid", xauth={"role": "server"}, trusted_cas=[], remote_identity=None)
+    theirs = {"local": {"auth": "xauth", "xauth_id": USER}, "remote": made.theirs["remote"]}
+    return Credentials(made.ours, theirs, (*made.secrets, _LOGIN))
+
+
+def _hybrid_we_answer(password: str = PASSWORD) -> Credentials:
+    """The peer has a certificate, our user a password and nothing else."""
+    made = pki.usual(authentication="hybrid", local_identity=None, **_login(password))
+    ours = {**made.ours, "certificate": None, "private_key": None}
+    return Credentials(ours, {"local": made.theirs["local"], "remote": {"auth": "xauth"}}, (*made.secrets, _LOGIN))
+
+
+_AGGRESSIVE = {"ours": {"exchange": "aggressive"}, "theirs": {"aggressive": "yes"}}
+HYBRID = (
+    _server("hybrid-we-ask", "xauth-id-rsa-hybrid", credentials=_hybrid_we_ask),
+    _client("hybrid-we-answer", "xauth-id-rsa-hybrid", credentials=_hybrid_we_answer),
+    _server("hybrid-aggressive-we-ask", "xauth-id-rsa-hybrid", credentials=_hybrid_we_ask, **_AGGRESSIVE),
+    _client("hybrid-aggressive-we-answer", "xauth-id-rsa-hybrid", credentials=_hybrid_we_answer, **_AGGRESSIVE),
+    _server(
+        "hybrid-config-we-give",
+        "xauth-id-rsa-hybrid",
+        credentials=_hybrid_we_ask,
+        ours=_WE_GIVE | {"remote": "any"},
+        theirs=_THEY_GET,
+        child=_FROM_THEM,
+        options=_ECHO_IN,
+    ),
+    _client(
+        "hybrid-config-we-get",
+        "xauth-id-rsa-hybrid",
+        credentials=_hybrid_we_answer,
+        ours=_WE_GET,
+        theirs=_THEY_GIVE,
+        child=_TO_US,
+        pools=_THEIR_POOLS,
+        options=_ECHO_OUT,
+    ),
+    Scenario(
+        "hybrid-gateway-begins",
+        "",
+        tunnel,
+        BOTH,
+        awaits="charon has no HybridRespRSA: it begins with “unsupported authentication”, and answers that no "
+        "configuration allows it",
+    ),
+)
 _WE_ASK = {"xauth": {"role": "server"}}
 _BOTH_SECRETS = (_PSK, _LOGIN)
 ROWS = (
@@ -136,8 +187,8 @@ ROWS = (
         pools=_THEIR_POOLS,
         options=_ECHO_OUT,
     ),
-    _server("xauth-rsa-we-ask", "xauth-rsa", credentials=_rsa_we_ask),
-    _client("xauth-rsa-we-answer", "xauth-rsa", credentials=_rsa_we_answer),
+    _server("xauth-rsa-we-ask", "xauth-rsa", credentials=_rsa_we_ask, roles=BOTH),
+    _client("xauth-rsa-we-answer", "xauth-rsa", credentials=_rsa_we_answer, roles=BOTH),
     _server(
         "xauth-rsa-config-we-give",
         "xauth-id-rsa-config",
@@ -210,13 +261,7 @@ ROWS = (
         pools=_THEIR_POOLS,
         options=_ECHO_OUT | {"expected": ("ike.aggressive.used",)},
     ),
-    Scenario(
-        "xauth-hybrid",
-        "xauth-id-rsa-hybrid",
-        negotiated,
-        BOTH,
-        awaits="not in this version: hybrid authentication (methods 64221 and 64222)",
-    ),
+    *HYBRID,
     Scenario(
         "unity-split-include",
         "rw-cert-unity",
@@ -225,7 +270,72 @@ ROWS = (
         awaits="not in this version: Cisco's Unity attributes",
     ),
 )
+
+
+def _hybrid_expired() -> Credentials:
+    """The gateway's certificate is over."""
+    made = _hybrid_we_answer()
+    local = pki.credentials(pki.certificate(pki.SUN), pki.certificate(pki.MOON, days=(-300, -2))).theirs["local"]
+    return Credentials(made.ours, {**made.theirs, "local": local}, made.secrets)
+
+
+def _hybrid_unknown_ca() -> Credentials:
+    made = _hybrid_we_answer()
+    return Credentials({**made.ours, "trusted_cas": [pki.authority("Somebody")]}, made.theirs, made.secrets)
+
+
+def _hybrid_at_the_peer_alone() -> Credentials:
+    """We want certificates of both ends."""
+    return Credentials(pki.usual().ours, _hybrid_we_ask().theirs, _hybrid_we_ask().secrets)
+
+
 BREAKAGES = (
+    _client(
+        "broken-hybrid-our-password",
+        "xauth-id-rsa-hybrid",
+        script=broken,
+        credentials=partial(_hybrid_we_answer, "not-her-password"),
+        found={Role.INITIATOR: Finding("ike.xauth.refused", "local", "user name and password")},
+    ),
+    _server(
+        "broken-hybrid-password",
+        "xauth-id-rsa-hybrid",
+        script=broken,
+        credentials=_hybrid_we_ask,
+        engine={"xauth": {"users": [{"name": USER, "password": "another-password"}]}},
+        found={Role.RESPONDER: Finding("ike.xauth.failed", "peer", "password")},
+    ),
+    _client(
+        "broken-hybrid-gateway-expired",
+        "xauth-id-rsa-hybrid",
+        script=broken,
+        credentials=_hybrid_expired,
+        found={Role.INITIATOR: Finding("ike.phase1.certificate.expired", "peer", "has expired")},
+    ),
+    _client(
+        "broken-hybrid-unknown-ca",
+        "xauth-id-rsa-hybrid",
+        script=broken,
+        credentials=_hybrid_unknown_ca,
+        found={Role.INITIATOR: Finding("ike.phase1.certificate.unknown_ca", "local", "Trusted CAs")},
+    ),
+    Scenario(
+        "broken-hybrid-not-expected-there",
+        "xauth-id-rsa-hybrid",
+        broken,
+        (Role.INITIATOR,),
+        credentials=_hybrid_we_answer,
+        theirs={"remote": {"auth": "pubkey", "id": pki.SUN}},
+        found={Role.INITIATOR: Finding("ike.phase1.notify", "peer", "hybrid authentication")},
+    ),
+    Scenario(
+        "broken-hybrid-not-expected-here",
+        "xauth-id-rsa-hybrid",
+        broken,
+        (Role.RESPONDER,),
+        credentials=_hybrid_at_the_peer_alone,
+        found={Role.RESPONDER: Finding("ike.phase1.no_proposal", "local", "here rsa-signature, peer hybrid-rsa")},
+    ),
     _server(
         "broken-xauth-password",
         "xauth-psk",
