@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from lab.interop import checks
+from lab.interop import checks, pki
 from lab.interop.model import Failed, Unable
 from lab.interop.rig import eventually, require
 from lab.interop.run import Run
@@ -18,7 +18,6 @@ USER, PASSWORD, GROUP, ADDRESS = "carol", "the-password-of-carol", "group", "10.
 _VPNC = f"""IPSec gateway {SITE_OUTER}
 IPSec ID {GROUP}
 IPSec secret {SECRET}
-IKE Authmode psk
 IKE DH Group dh5
 Perfect Forward Secrecy nopfs
 NAT Traversal Mode force-natt
@@ -72,10 +71,21 @@ def scanned_aggressively(run: Run) -> None:
 
 def vpnc_comes_in(run: Run) -> None:
     """vpnc logs a user in, gets an address, and its packets go both ways."""
+    _vpnc_comes_in(run, "IKE Authmode psk\n", ("ike.aggressive.used",))
+
+
+def vpnc_believes_a_certificate(run: Run) -> None:
+    """vpnc in its hybrid mode: we prove ourselves with a certificate of the CA that it is given."""
+    path = run.rig.topology.directory / "ca.pem"
+    path.write_text(pki.authority())
+    _vpnc_comes_in(run, f"IKE Authmode hybrid\nCA-File {path}\n", ())
+
+
+def _vpnc_comes_in(run: Run, mode: str, expected: tuple[str, ...]) -> None:
     _program("vpnc")
     rig = run.rig
     rig.gateway.stop()
-    with _vpnc(run) as node:
+    with _vpnc(run, mode) as node:
         run.wait_event("ike.config.leased")
         run.wait_event("ike.phase2.established", 2)
         require(eventually(lambda: node.ping(LAN_HOST, source=ADDRESS, count=1).received == 1, 5), "no echo from vpnc")
@@ -87,16 +97,16 @@ def vpnc_comes_in(run: Run) -> None:
         checks.same("the client's address", sas[0]["remote"], f"{ADDRESS}/32")
         require(sas[0]["packets_in"] >= 9, f"only {sas[0]['packets_in']} packets came in")
     run.wait_event("ike.phase1.peer_deleted")
-    checks.complaints(run.events(), ("ike.aggressive.used",))
+    checks.complaints(run.events(), expected)
 
 
 @contextlib.contextmanager
-def _vpnc(run: Run) -> Iterator[object]:
+def _vpnc(run: Run, mode: str) -> Iterator[object]:
     directory: Path = run.rig.topology.directory
     script, conf, log = directory / "vpnc-script", directory / "vpnc.conf", directory / "vpnc.log"
     script.write_text(_SCRIPT)
     script.chmod(0o755)
-    conf.write_text(f"{_VPNC}Script {script}\n")
+    conf.write_text(f"{_VPNC}{mode}Script {script}\n")
     conf.chmod(0o600)
     node = run.rig.topology.gateway
     run.peer_version = _version(node.run("vpnc", "--version").stdout, "vpnc")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from lab.interop import clients
-from lab.interop.model import Role, Scenario
+from lab.interop import clients, pki
+from lab.interop.model import Credentials, Role, Scenario
 
 _ANSWERING = (Role.RESPONDER,)
 _VPNC: dict[str, Any] = {
@@ -25,8 +25,25 @@ _ENGINE = {
     "pools": [{"name": "clients", "addresses": "10.72.9.0/24"}],
 }
 
+
+
+def _hybrid() -> Credentials:
+    """We have a certificate; vpnc has a CA's, and a user's password."""
+    made = pki.usual(authentication="hybrid", trusted_cas=[])
+    return Credentials(made.ours, {}, ())
+
+
 ROWS = (
     Scenario("ike-scan", "", clients.scanned, _ANSWERING),
     Scenario("ike-scan-aggressive", "", clients.scanned_aggressively, _ANSWERING),
     Scenario("vpnc", "", clients.vpnc_comes_in, _ANSWERING, ours=_VPNC, options={"engine": _ENGINE}),
+    Scenario(
+        "vpnc-hybrid",
+        "xauth-id-rsa-hybrid",
+        clients.vpnc_believes_a_certificate,
+        _ANSWERING,
+        ours=_VPNC,
+        credentials=_hybrid,
+        options={"engine": _ENGINE},
+    ),
 )
