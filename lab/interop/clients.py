@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ipaddress
 import re
 import shutil
 from collections.abc import Iterator
@@ -12,8 +13,9 @@ from lab.interop import checks, pki
 from lab.interop.model import Failed, Unable
 from lab.interop.rig import eventually, require
 from lab.interop.run import Run
-from lab.topology import LAN_HOST, SECRET, SITE_LAN, SITE_OUTER
+from lab.topology import LAN_HOST, SECRET, SITE_LAN, SITE_OUTER, SITE_SUBNETS
 
+BANNER, DOMAIN = "Welcome to the lab", "lab.example"
 USER, PASSWORD, GROUP, ADDRESS = "carol", "the-password-of-carol", "group", "10.72.9.1"
 _VPNC = f"""IPSec gateway {SITE_OUTER}
 IPSec ID {GROUP}
@@ -29,6 +31,7 @@ No Detach
 """
 _SCRIPT = f"""#!/bin/sh
 [ "$reason" = connect ] || exit 0
+env > "$0.env"
 ip address add "$INTERNAL_IP4_ADDRESS/32" dev "$TUNDEV"
 ip link set "$TUNDEV" up
 ip route add {SITE_LAN[0]}/32 dev "$TUNDEV"
@@ -79,6 +82,23 @@ def vpnc_believes_a_certificate(run: Run) -> None:
     path = run.rig.topology.directory / "ca.pem"
     path.write_text(pki.authority())
     _vpnc_comes_in(run, f"IKE Authmode hybrid\nCA-File {path}\n", ())
+
+
+def vpnc_is_told(run: Run) -> None:
+    """vpnc gets the split list, the banner and the domain, and reaches the subnet."""
+    _vpnc_comes_in(run, "IKE Authmode psk\n", ("ike.aggressive.used",))
+    text = (run.rig.topology.directory / "vpnc-script.env").read_text()
+    network = ipaddress.IPv4Network(SITE_SUBNETS[0])
+    wanted = {
+        "CISCO_SPLIT_INC": "1",
+        "CISCO_SPLIT_INC_0_ADDR": str(network.network_address),
+        "CISCO_SPLIT_INC_0_MASK": str(network.netmask),
+        "CISCO_BANNER": BANNER,
+        "CISCO_DEF_DOMAIN": DOMAIN,
+    }
+    told = dict(line.partition("=")[::2] for line in text.splitlines() if line.startswith("CISCO_"))
+    for name, value in wanted.items():
+        checks.same(name, value, told.get(name))
 
 
 def _vpnc_comes_in(run: Run, mode: str, expected: tuple[str, ...]) -> None:

@@ -14,7 +14,7 @@ from lab.topology import Topology
 # openssl goes first: charon takes the first plugin that offers an algorithm. des and ctr are what it lacks.
 PLUGINS = (
     "random nonce openssl aes sha1 sha2 hmac md5 gcm ccm ctr gmp kdf pem pkcs1 pkcs8 x509 pubkey revocation "
-    "constraints curve25519 kernel-libipsec kernel-netlink socket-default vici updown xauth-generic attr"
+    "constraints curve25519 kernel-libipsec kernel-netlink socket-default vici updown xauth-generic attr unity"
 )
 _CONF = """
 charon {{

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import select
 import socket
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -138,6 +140,25 @@ def test_what_the_selector_does_not_cover_stays_outside(bench: Bench) -> None:
     assert bench.path.counters()[1].failed == 1 and bench.path.counters()[1].packets_in == 0
     bench.arrive(BACK)
     assert os.read(bench.device.fileno(), 2000) == BACK
+
+
+def test_a_wide_selector_lets_in_no_more_than_the_policies(bench: Bench) -> None:
+    """A peer that merges subnets, or a Unity client that asks for everything: the policies say what may pass."""
+    bench.path.set_policies([Policy("p", NET, True)])
+    bench.path.install(replace(bench.pair(), selector=selector("10.0.0.0/8", "10.2.0.0/16")))
+    for stranger in (ipv4("10.2.9.1", "10.1.0.1"), ipv4("10.2.0.1", "10.1.9.1")):
+        bench.arrive(stranger)
+        assert not readable(bench.device)
+    assert bench.path.drops() == {"selector": 2}
+    bench.arrive(BACK)
+    assert bench.device.recv(2000) == BACK
+    bench.path.set_policies([Policy("p", NET, True), Policy("p", selector("10.1.0.0/24", "10.2.9.0/24"), True)])
+    bench.arrive(ipv4("10.2.9.1", "10.1.0.1"))
+    assert readable(bench.device)
+
+
+def readable(sock: socket.socket) -> bool:
+    return bool(select.select([sock], [], [], 0)[0])
 
 
 def test_octet_limits_outbound(bench: Bench) -> None:

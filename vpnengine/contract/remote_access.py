@@ -12,9 +12,26 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 
-from vpnengine.contract.types import Model, remote, remote_networks
+from vpnengine.contract.types import Model, host, remote, remote_networks, subnet
 
 MAX_POOL = 65_536
+
+
+def _subnet4(text: str) -> str:
+    found = subnet(text)
+    if ":" in found:
+        raise ValueError(f"“{text}” is no IPv4 subnet; clients have IPv4 addresses only")
+    return found
+
+
+def _domain(text: str) -> str:
+    found = host(text)
+    if found.replace(".", "").isdigit() or ":" in found:
+        raise ValueError(f"“{text}” is no domain; write it like example.com")
+    return found
+
+
+Subnet4 = Annotated[str, AfterValidator(_subnet4)]
 
 
 class XauthClient(Model):
@@ -35,18 +52,34 @@ Xauth = Annotated[XauthClient | XauthServer, Field(discriminator="role")]
 
 
 class ConfigClient(Model):
-    """This side is given its inner address: it asks for it (pull), or waits for it (push)."""
+    """This side is given its inner address: it asks for it (pull), or waits for it (push).
+
+    With ``unity`` it also asks a gateway that announces Cisco's Unity which subnets go into the
+    tunnel, and takes those of its ``remote_subnets`` that are among them.
+    """
 
     role: Literal["client"]
     way: Literal["pull", "push"] = "pull"
+    unity: bool = True
 
 
 class ConfigServer(Model):
-    """This side gives the peer an inner address from a pool, when it is asked (pull) or by itself (push)."""
+    """This side gives the peer an inner address from a pool, when it is asked (pull) or by itself (push).
+
+    With ``unity`` a client that announces Cisco's Unity is also told the peer's ``local_subnets`` as
+    what goes into its tunnel (split include), ``split_exclude`` as what does not, the ``banner`` and
+    ``default_domain``, and whether it may keep the user's password. Such a client may ask for all
+    addresses in quick mode; it reaches no more than ``local_subnets``.
+    """
 
     role: Literal["server"]
     way: Literal["pull", "push"] = "pull"
     pool: str
+    unity: bool = True
+    split_exclude: Annotated[tuple[Subnet4, ...], Field(max_length=64)] = ()
+    banner: Annotated[str, Field(max_length=1024)] | None = None
+    default_domain: Annotated[str, AfterValidator(_domain)] | None = None
+    save_password: bool = False
 
 
 ModeConfig = Annotated[ConfigClient | ConfigServer, Field(discriminator="role")]

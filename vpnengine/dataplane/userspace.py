@@ -39,6 +39,7 @@ class _Sa:
     outbound: Outbound
     sending: bool
     carries: tuple[Selector, ...] = ()
+    admits: tuple[Selector, ...] = ()
     bytes_in: int = 0
     bytes_out: int = 0
     packets_in: int = 0
@@ -127,6 +128,8 @@ class UserspaceDataPlane(DataPlane):
         self._by_peer = {}
         for policy in wanted:
             self._by_peer.setdefault(policy.peer_id, {})[policy.selector] = None
+        for sa in self._by_spi.values():
+            sa.admits = self._admitted(sa.pair)
         selectors = {policy.selector for policy in wanted}
         self._waiting = {s: w for s, w in self._waiting.items() if s in selectors}
         if self._routes is not None:
@@ -158,6 +161,7 @@ class UserspaceDataPlane(DataPlane):
             inbound = Inbound(pair.transform, pair.keys_in, system_random, pair.replay_window)
             sa = _Sa(pair, inbound, Outbound(pair.spi_out, pair.transform, pair.keys_out, system_random), False)
             self._by_spi[pair.spi_in] = self._larval[pair.spi_in] = sa
+            sa.admits = self._admitted(pair)
         if outbound and not sa.sending:
             sa.sending = True
             self._larval.pop(pair.spi_in, None)
@@ -170,6 +174,10 @@ class UserspaceDataPlane(DataPlane):
         """The policies whose traffic a pair carries: its own, or those that a wider selector contains."""
         rows = self._by_peer.get(pair.peer_id, {})
         return (pair.selector,) if pair.selector in rows else tuple(row for row in rows if pair.selector.covers(row))
+
+    def _admitted(self, pair: IpsecSaPair) -> tuple[Selector, ...]:
+        """What may come in: the same; in transport mode behind a NAT the pair names other addresses than a policy."""
+        return self._carried(pair) or (pair.selector,)
 
     def remove(self, spi_in: int) -> None:
         """Remove a pair."""
@@ -328,8 +336,8 @@ class UserspaceDataPlane(DataPlane):
             self._deliver(sa, packet)
 
     def _deliver(self, sa: _Sa, packet: bytes) -> None:
-        """Only what the selector covers may come out of the tunnel (RFC 4301 section 5.2)."""
-        if not allows_inbound(sa.pair.selector, packet):
+        """Only what a policy covers may come out of the tunnel (RFC 4301 section 5.2), however wide the selector is."""
+        if not any(allows_inbound(selector, packet) for selector in sa.admits):
             self._drops["selector"] += 1
             sa.failed += 1
             return

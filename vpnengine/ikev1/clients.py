@@ -32,21 +32,26 @@ def pool_of(core: Core, client: Peer) -> Pool:
     return core.leases.pool(config.pool)
 
 
-def assign(core: Core, client: Peer, address: ipaddress.IPv4Address) -> None:
-    """The client has this inner address from now on."""
+def assign(core: Core, client: Peer, address: ipaddress.IPv4Address, unity: bool) -> None:
+    """The client has this inner address from now on.
+
+    One that knows Unity asks for all addresses in quick mode, and sends what it has been told.
+    """
+    client.wider = _selectors(("0.0.0.0/0",), (f"{address}/32",)) if unity else ()
     if client.assigned != address:
         client.assigned = address
         client.selectors = _selectors((*client.config.local_subnets,), (f"{address}/32",))
         core.effects.append(PoliciesChanged())
 
 
-def own(core: Core, peer: Peer, address: ipaddress.IPv4Address) -> bool:
-    """We are the client and have this inner address from now on. False if we had it already."""
-    if peer.assigned == address:
+def own(core: Core, peer: Peer, address: ipaddress.IPv4Address, remote_subnets: tuple[str, ...]) -> bool:
+    """We are the client, have this inner address from now on, and reach these subnets. False if it was so already."""
+    selectors = _selectors((f"{address}/32",), remote_subnets)
+    if peer.assigned == address and peer.selectors == selectors:
         return False
     peer.seeking = False
     peer.assigned = address
-    peer.selectors = _selectors((f"{address}/32",), peer.config.remote_subnets)
+    peer.selectors = selectors
     core.effects.append(PoliciesChanged())
     return True
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import ipaddress
 
 from vpnengine.contract.remote_access import ConfigClient, ConfigServer
-from vpnengine.ikev1 import clients, lifecycle, negotiate, pairs, transaction
+from vpnengine.ikev1 import clients, lifecycle, negotiate, pairs, transaction, unity
 from vpnengine.ikev1.core import Core
-from vpnengine.ikev1.faults import PeerFault
+from vpnengine.ikev1.faults import LocalConfigFault, PeerFault
 from vpnengine.ikev1.model import Answer, IsakmpSa
 from vpnengine.isakmp.configuration import ConfigAttribute as A
 from vpnengine.isakmp.configuration import ConfigType, Configuration, Item
@@ -31,7 +31,7 @@ def begin(core: Core, sa: IsakmpSa) -> None:
 
 
 def _ask(core: Core, sa: IsakmpSa) -> None:
-    items = [Item(number) for number in WANTED]
+    items = [Item(number) for number in _wanted(sa)]
     transaction.begin(
         core,
         sa,
@@ -40,6 +40,16 @@ def _ask(core: Core, sa: IsakmpSa) -> None:
         lambda message: _assigned(core, sa, message),
         lambda: _none(core, sa),
     )
+
+
+def _wanted(sa: IsakmpSa) -> tuple[A, ...]:
+    return WANTED + unity.WANTED if uses_unity(sa) else WANTED
+
+
+def uses_unity(sa: IsakmpSa) -> bool:
+    """True if both ends have announced Cisco's Unity."""
+    config = sa.peer.config.mode_config
+    return sa.peer_has_unity and config is not None and config.unity
 
 
 def _none(core: Core, sa: IsakmpSa) -> None:
@@ -63,16 +73,39 @@ def _assigned(core: Core, sa: IsakmpSa, message: Configuration) -> None:
     if address is None:
         _none(core, sa)
         return
-    if clients.own(core, peer, address):
+    said = unity.told(message) if uses_unity(sa) else unity.Told()
+    reached = unity.narrowed(peer.config.remote_subnets, said)
+    if not reached:
+        _nothing_to_reach(core, sa, said)
+        return
+    if clients.own(core, peer, address, reached):
         for pair in list(peer.pairs):
             pairs.delete(core, peer, pair)
     sa.configured = True
     peer.wanted = {selector: at for selector, at in peer.wanted.items() if selector in peer.selectors}
     servers = [str(_Address(item.value)) for item in message.items if item.type == A.IP4_DNS and len(item.value) == 4]
-    ignored = sorted({str(item.type) for item in message.items if item.type not in WANTED})
+    ignored = sorted({str(item.type) for item in message.items if item.type not in _wanted(sa)})
     evidence = {"address": str(address), "DNS": ", ".join(servers), "ignored attributes": ", ".join(ignored)}
+    evidence |= said.evidence()
     core.emit("ike.config.assigned", sa=sa, address=address, evidence={k: v for k, v in evidence.items() if v})
     negotiate.want_all(core, peer)
+
+
+def _nothing_to_reach(core: Core, sa: IsakmpSa, said: unity.Told) -> None:
+    """The peer's list leaves nothing of what is configured here."""
+    peer = sa.peer
+    configured = ", ".join(peer.config.remote_subnets)
+    evidence = said.evidence() | {"configured": configured}
+    listed = evidence.get("split include", "everything") + (
+        f", without {evidence['split exclude']}" if said.exclude else ""
+    )
+    hint = (
+        f"The peer lets this side reach {listed}; configured are {configured}. Enter in the field Private subnets "
+        "something that lies within, or let the peer's split list contain what you want to reach."
+    )
+    core.emit_fault(LocalConfigFault("ike.config.split", hint=hint, evidence=evidence), sa=sa)
+    lifecycle.delete(core, sa)
+    lifecycle.after_failure(core, peer)
 
 
 def _usable(value: bytes | None, remote_subnets: tuple[str, ...]) -> _Address | None:
@@ -93,7 +126,7 @@ def told(core: Core, sa: IsakmpSa, message: Configuration) -> Answer | None:
     if not isinstance(config, ConfigClient) or config.way != "push":
         core.counters["configuration not asked for"] += 1
         return Answer([])
-    taken = [Item(item.type) for item in message.items if item.type in WANTED]
+    taken = [Item(item.type) for item in message.items if item.type in _wanted(sa)]
     return Answer(taken, lambda: _assigned(core, sa, message))
 
 
@@ -122,16 +155,20 @@ def _lease(core: Core, sa: IsakmpSa, wish: _Address | None) -> _Address | None:
         return None
     if client.assigned != address:
         core.emit("ike.config.leased", sa=sa, address=address, client=client.who)
-    clients.assign(core, client, address)
+    clients.assign(core, client, address, uses_unity(sa))
     return address
 
 
 def _items(core: Core, sa: IsakmpSa, address: _Address) -> list[Item]:
+    config = sa.peer.config
+    server = config.mode_config
+    told = unity.items(server, config.local_subnets) if isinstance(server, ConfigServer) and uses_unity(sa) else []
     dns = clients.pool_of(core, sa.peer).config.dns
     return [
         Item(A.IP4_ADDRESS, address.packed),
         Item(A.IP4_NETMASK, b"\xff\xff\xff\xff"),
-        *(Item(A.IP4_DNS, server.packed) for server in dns),
+        *(Item(A.IP4_DNS, one.packed) for one in dns),
+        *told,
     ]
 
 

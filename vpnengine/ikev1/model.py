@@ -156,6 +156,7 @@ class IsakmpSa:
     natt: Version | None = None
     peer_has_dpd: bool = False
     peer_has_fragmentation: bool = False
+    peer_has_unity: bool = False
     fragment_id: int = 0
     vendors: list[str] = field(default_factory=list)
     own_id: Identification | None = None

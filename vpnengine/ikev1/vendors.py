@@ -14,12 +14,14 @@ DPD = DPD_PREFIX + b"\x01\x00"
 FRAGMENTATION_PREFIX = bytes.fromhex("4048b7d56ebce88525e7de7f00d6c2d3")  # a word of capabilities may follow
 FRAGMENTATION = FRAGMENTATION_PREFIX + b"\x80\x00\x00\x00"
 XAUTH = bytes.fromhex("09002689dfd6b712")
+UNITY_PREFIX = bytes.fromhex("12f5f28c457168a9702d9fe274cc")  # the version follows
+UNITY = UNITY_PREFIX + b"\x01\x00"
 KNOWN: tuple[tuple[bytes, str], ...] = (
     *((version.vendor, version.name) for version in natt.VERSIONS),
     (DPD_PREFIX, "DPD"),
     (FRAGMENTATION_PREFIX, "FRAGMENTATION"),
     (XAUTH, "XAUTH"),
-    (bytes.fromhex("12f5f28c457168a9702d9fe274cc"), "CISCO-UNITY"),
+    (UNITY_PREFIX, "CISCO-UNITY"),
     (bytes.fromhex("1f07f70eaa6514d3b0fa96542a50"), "CISCO-VPN3000"),
     (bytes.fromhex("1e2b516905991c7d7c96fcbfb587e461"), "MS NT5 ISAKMPOAKLEY"),
     (bytes.fromhex("1d6e178f6c2c0be284985465450fe9d4"), "FORTIGATE"),
@@ -47,6 +49,8 @@ def ours(sa: IsakmpSa) -> list[Payload]:
         found.append(VendorId(FRAGMENTATION))
     if config.xauth is not None:
         found.append(VendorId(XAUTH))
+    if config.mode_config is not None and config.mode_config.unity:
+        found.append(VendorId(UNITY))
     return [*found]
 
 
@@ -65,6 +69,8 @@ def note(core: Core, sa: IsakmpSa, payloads: Payloads) -> None:
             sa.peer_has_dpd = True
         if vendor.data.startswith(FRAGMENTATION_PREFIX):
             sa.peer_has_fragmentation = True
+        if vendor.data.startswith(UNITY_PREFIX):
+            sa.peer_has_unity = True
         name = name_of(vendor)
         if name and name not in sa.vendors:
             sa.vendors.append(name)

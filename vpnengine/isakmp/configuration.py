@@ -24,7 +24,7 @@ class ConfigType(IntEnum):
 
 
 class ConfigAttribute(IntEnum):
-    """Attributes of mode config (section 3.5) and of XAUTH (draft-ietf-ipsec-isakmp-xauth-06 section 6.2)."""
+    """Attributes of mode config (section 3.5), of XAUTH (draft-ietf-ipsec-isakmp-xauth-06 section 6.2) and of Cisco."""
 
     IP4_ADDRESS = 1
     IP4_NETMASK = 2
@@ -39,10 +39,17 @@ class ConfigAttribute(IntEnum):
     XAUTH_STATUS = 16527
     XAUTH_NEXT_PIN = 16528
     XAUTH_ANSWER = 16529
+    UNITY_BANNER = 28672
+    UNITY_SAVE_PASSWORD = 28673
+    UNITY_DOMAIN = 28674
+    UNITY_SPLIT_INCLUDE = 28676
+    UNITY_SPLIT_EXCLUDE = 28678
 
 
 XAUTH_ATTRIBUTES = range(ConfigAttribute.XAUTH_TYPE, ConfigAttribute.XAUTH_ANSWER + 1)
-_NUMBERS = (ConfigAttribute.XAUTH_TYPE, ConfigAttribute.XAUTH_STATUS)  # always in the basic form
+_NUMBERS = (  # always in the basic form
+    *(ConfigAttribute.XAUTH_TYPE, ConfigAttribute.XAUTH_STATUS, ConfigAttribute.UNITY_SAVE_PASSWORD),
+)
 
 
 @dataclass(frozen=True)

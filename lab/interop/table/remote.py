@@ -5,12 +5,14 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from lab.interop import pki
+from lab.interop import checks, pki
+from lab.interop.gateway import IMPATIENT
 from lab.interop.model import BOTH, Credentials, Finding, Role, Scenario, Settings
+from lab.interop.rig import require
 from lab.interop.run import Run
-from lab.interop.scripts import broken, expect, negotiated, tunnel
+from lab.interop.scripts import broken, expect, tunnel
 from lab.interop.table.psk import MOON, SUN, identity
-from lab.topology import FAR_HOST, LAN_HOST, SECRET
+from lab.topology import FAR_HOST, LAN_HOST, SECRET, SITE_SUBNETS
 
 USER, PASSWORD = "carol", "the-password-of-carol"
 OUR_POOL, THEIR_POOL = "10.72.9.0/24", "10.71.9.0/24"
@@ -35,8 +37,8 @@ _ECHO_OUT = {"echo": [("site", FAR_HOST), ("host", THEIR_FIRST)]}
 _ECHO_IN = {"echo": [("gateway", LAN_HOST, OUR_FIRST), ("lan", OUR_FIRST)]}
 
 
-def _push(ours: dict[str, Any]) -> dict[str, Any]:
-    return ours | {"mode_config": ours["mode_config"] | {"way": "push"}}
+def _push(ours: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return ours | {"mode_config": ours["mode_config"] | {"way": "push"} | more}
 
 
 def _server(name: str, kin: str, **more: Any) -> Scenario:
@@ -130,6 +132,69 @@ HYBRID = (
         BOTH,
         awaits="charon has no HybridRespRSA: it begins with “unsupported authentication”, and answers that no "
         "configuration allows it",
+    ),
+)
+
+
+def split(run: Run) -> None:
+    """The client asks for everything, and both ends keep to the split list."""
+    run.begin()
+    run.wait_up(1)
+    checks.texts(run.events(), 1)
+    checks.phase1(run.status()["phase1"], run.peer_sa())
+    (ours,), (theirs,) = run.sas(), run.rig.gateway.children()
+    checks.same("the selector that was asked for", ours["local"], _ALL[0])
+    checks.same("what goes into the client's tunnel", theirs["remote-ts"], [SITE_SUBNETS[0]])
+    require(run.scenario.options["log"] in run.peer_log(), f"the client has not taken it: {run.story()}")
+    run.echo()
+    checks.counters(run.sas(), run.rig.gateway.children())
+
+
+# charon tells its children's subnets as the split list, and asks for everything if it is itself the client.
+_UNITY = "cisco_unity = yes\n  " + IMPATIENT
+_ALL = ["0.0.0.0/0"]
+UNITY = (
+    _server(
+        "unity-split-we-give",
+        "rw-cert-unity",
+        credentials=pki.usual,
+        ours=_WE_GIVE | {"remote": "any"},
+        theirs=_THEY_GET,
+        child=_FROM_THEM | {"remote_ts": _ALL},
+        script=split,
+        options=_ECHO_IN | {"charon": _UNITY, "log": f"narrowed CHILD_SA to UNITY_SPLIT_INCLUDE {SITE_SUBNETS[0]}"},
+    ),
+    _server(
+        "unity-split-exclude-we-give",
+        "rw-cert-unity",
+        credentials=pki.usual,
+        ours=_push(_WE_GIVE, split_exclude=["10.71.1.192/26"], banner="Hello", default_domain="example.com")
+        | {"remote": "any"},
+        theirs=_THEY_GET | {"pull": "no"},
+        child=_FROM_THEM | {"remote_ts": _ALL},
+        script=split,
+        options=_ECHO_IN | {"charon": _UNITY, "log": "10.71.1.192/26"},
+    ),
+    _client(
+        "unity-split-we-get",
+        "rw-cert-unity",
+        credentials=pki.usual,
+        ours=_WE_GET | {"remote_subnets": _ALL},
+        theirs=_THEY_GIVE,
+        child=_TO_US,
+        pools=_THEIR_POOLS,
+        options=_ECHO_OUT | {"charon": _UNITY},
+    ),
+    _client(
+        "unity-two-subnets-we-get",
+        "rw-cert-unity",
+        credentials=pki.usual,
+        ours=_WE_GET | {"remote_subnets": _ALL},
+        theirs=_THEY_GIVE,
+        child=_TO_US,
+        pools=_THEIR_POOLS,
+        subnets=2,
+        options=_ECHO_OUT | {"charon": _UNITY, "one child": True, "pairs": 2},
     ),
 )
 _WE_ASK = {"xauth": {"role": "server"}}
@@ -262,13 +327,7 @@ ROWS = (
         options=_ECHO_OUT | {"expected": ("ike.aggressive.used",)},
     ),
     *HYBRID,
-    Scenario(
-        "unity-split-include",
-        "rw-cert-unity",
-        negotiated,
-        BOTH,
-        awaits="not in this version: Cisco's Unity attributes",
-    ),
+    *UNITY,
 )
 
 

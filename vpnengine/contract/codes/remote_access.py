@@ -119,6 +119,19 @@ ENTRIES = (
         confidence=Confidence.CERTAIN,
     ),
     Entry(
+        "ike.config.split",
+        Severity.ERROR,
+        1,
+        "Mode Config: nothing of the private subnets may be reached through the peer.",
+        "The peer's split list leaves nothing to reach",
+        "The peer tells which subnets go into the tunnel (Cisco's split list), and none of the private subnets that "
+        "are configured here is among them.",
+        "Enter in the field Private subnets something that lies within the peer's list, which the evidence names.",
+        "Let the gateway's split list contain what this side wants to reach.",
+        Side.LOCAL,
+        confidence=Confidence.CERTAIN,
+    ),
+    Entry(
         "ike.config.none",
         Severity.ERROR,
         1,
