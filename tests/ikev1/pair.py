@@ -90,11 +90,23 @@ class Network:
         self.sent: list[tuple[str, Transmit]] = []
         self.fate: Callable[[int, str, Transmit], list[float]] = lambda number, source, transmit: [0.01]
         self.count = 0
+        self.nodes = [self.left, self.right]
         for node, config in ((self.left, left), (self.right, right)):
             self.command(node, Configure(config))
 
+    def join(self, host: str, config: EngineConfig, raw_esp: bool = True) -> Node:
+        """A further node, which the others reach by its address."""
+        node = Node(host, IkeEndpoint(self.random.randbytes, raw_esp, lambda: self.wall + self.now))
+        self.nodes.append(node)
+        self.command(node, Configure(config))
+        return node
+
     def other(self, node: Node) -> Node:
         return self.right if node is self.left else self.left
+
+    def at(self, node: Node, transmit: Transmit) -> Node:
+        """Who gets what ``node`` sends."""
+        return next((n for n in self.nodes if n.host == transmit.remote.host), self.other(node))
 
     def command(self, node: Node, command: Command) -> None:
         node.endpoint.command(command, self.now)
@@ -106,7 +118,7 @@ class Network:
             self.count += 1
             self.sent.append((node.host, transmit))
             for delay in self.fate(self.count, node.host, transmit):
-                self.flying.append((self.now + delay, self.count, self.other(node), transmit))
+                self.flying.append((self.now + delay, self.count, self.at(node, transmit), transmit))
         for effect in node.endpoint.effects():
             self._effect(node, effect)
 
@@ -130,7 +142,7 @@ class Network:
         due: list[tuple[float, int, Callable[[], None]]] = []
         for item in self.flying:
             due.append((item[0], item[1], lambda item=item: self._deliver(item)))
-        for node in (self.left, self.right):
+        for node in self.nodes:
             timer = node.endpoint.next_timer()
             if timer is not None:
                 due.append((timer[0], 1 << 60, lambda node=node: self._timer(node)))
@@ -164,7 +176,7 @@ class Network:
 
     def _next_at(self) -> float:
         times = [item[0] for item in self.flying]
-        times += [t[0] for n in (self.left, self.right) if (t := n.endpoint.next_timer()) is not None]
+        times += [t[0] for n in self.nodes if (t := n.endpoint.next_timer()) is not None]
         return min(times, default=float("inf"))
 
     def pairs_agree(self, count: int) -> bool:

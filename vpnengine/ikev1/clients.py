@@ -1,4 +1,7 @@
-"""Clients of one row: each has its own SAs, inner address and selectors, under the row's configuration."""
+"""Clients of one row: each has its own SAs, under the row's configuration.
+
+They are users with an inner address of ours, or gateways of which the row does not say where they are.
+"""
 
 from __future__ import annotations
 
@@ -11,18 +14,56 @@ from vpnengine.ikev1.core import Core
 from vpnengine.ikev1.interface import PoliciesChanged
 from vpnengine.ikev1.leases import Pool
 from vpnengine.ikev1.model import IsakmpSa, Peer, make_selector
+from vpnengine.isakmp.constants import IdType
 
 
 def adopt(core: Core, sa: IsakmpSa) -> None:
-    """Phase 1 of a client is up: its SA joins what the same user, or the same identity, has already."""
+    """Phase 1 is up: its SA joins what the same user, or the same identity, has already.
+
+    So it is for clients that get addresses, and for gateways that come in under one row from anywhere.
+    """
     row = sa.peer
-    if row.parent is not None or not isinstance(row.config.mode_config, ConfigServer):
+    if row.parent is not None or (row.config.fixed and not isinstance(row.config.mode_config, ConfigServer)):
         return
-    who = sa.user or sa.remote_identity
+    who = _who(sa)
     client = row.clients.get(who)
     if client is None:
-        client = row.clients[who] = Peer(row.config, row.psk, row.credentials, (), parent=row, who=who)
+        served = isinstance(row.config.mode_config, ConfigServer)
+        selectors, wider = ((), ()) if served else (row.selectors, row.wider)
+        client = Peer(row.config, row.psk, row.credentials, selectors, wider, parent=row, who=who, user=sa.user)
+        row.clients[who] = client
     core.hand_over(sa, client)
+
+
+def _who(sa: IsakmpSa) -> str:
+    """What tells one of a row's clients from the others.
+
+    A private address says so only together with the address that it is reached at, as behind two NATs there may
+    be two of it; and a name that several share only together with the place it is used from.
+    """
+    config, identity = sa.peer.config, sa.claimed_id
+    if isinstance(config.mode_config, ConfigServer):
+        return sa.user or sa.remote_identity
+    if config.initial_contact == "off":
+        return f"{sa.user or sa.remote_identity} at {sa.remote}"
+    if sa.user:
+        return sa.user
+    by_address = identity is not None and identity.type in (IdType.IPV4_ADDR, IdType.IPV6_ADDR)
+    if by_address and sa.remote_identity.split()[-1] != sa.remote.host:
+        return f"{sa.remote_identity} at {sa.remote.host}"
+    return sa.remote_identity
+
+
+def everyone(row: Peer) -> list[Peer]:
+    """A row and whoever came in under it."""
+    return [row, *row.clients.values()]
+
+
+def holder(row: Peer, selector: Selector) -> Peer:
+    """Whom traffic of a selector is for: the gateway that carried it last, if the row has several."""
+    there = [one for one in reversed(row.clients.values()) if one.current() is not None and one.accepts(selector)]
+    carried = [one for one in there if selector in one.carried]
+    return next(iter(carried), there[0] if len(there) == 1 else row)
 
 
 def pool_of(core: Core, client: Peer) -> Pool:

@@ -6,7 +6,7 @@ import itertools
 
 from vpnengine.contract.config import EngineConfig, PeerConfig, StartMode
 from vpnengine.contract.remote_access import ConfigServer
-from vpnengine.ikev1 import addresses, informational, lifecycle, negotiate, pairs, signature_proof
+from vpnengine.ikev1 import addresses, clients, informational, lifecycle, negotiate, pairs, signature_proof
 from vpnengine.ikev1.core import Core
 from vpnengine.ikev1.model import Peer, make_peer
 
@@ -62,7 +62,7 @@ def _check_clients(core: Core, peer: Peer, renewed: set[str]) -> None:
     """Clients whose user or whose pool is gone are cut off."""
     config = peer.config.mode_config
     for client in list(peer.clients.values()):
-        strange = peer.config.xauth is not None and not core.users.knows(client.who)
+        strange = peer.config.xauth is not None and not core.users.knows(client.user)
         if strange or (isinstance(config, ConfigServer) and config.pool in renewed):
             lifecycle.terminate(core, client)
 
@@ -111,14 +111,23 @@ def _change(core: Core, peer: Peer, config: PeerConfig) -> None:
     """Tear down only what the change touches."""
     changed = {name for name in type(config).model_fields if getattr(config, name) != getattr(peer.config, name)}
     fresh = make_peer(config)
-    if changed & set(_PHASE1_FIELDS) or peer.clients or peer.assigned:
+    served = peer.clients and isinstance(peer.config.mode_config, ConfigServer)
+    if changed & set(_PHASE1_FIELDS) or served or peer.assigned:
         _remove(core, peer)
         core.peers[peer.id] = fresh
         _begin(core, fresh)
         return
     if config.start is not StartMode.IMMEDIATE:
         core.timers.cancel(("retry", peer.id))
-    peer.config, peer.credentials = config, fresh.credentials
+    for one in clients.everyone(peer):
+        _renew(core, one, fresh, changed)
+    if config.start is StartMode.IMMEDIATE:
+        negotiate.want_all(core, peer)
+
+
+def _renew(core: Core, peer: Peer, fresh: Peer, changed: set[str]) -> None:
+    """Give a peer, or a gateway of a row, its new configuration."""
+    peer.config, peer.credentials = fresh.config, fresh.credentials
     peer.selectors, peer.wider = fresh.selectors, fresh.wider
     if "crl" in changed:
         _check_again(core, peer)
@@ -129,5 +138,3 @@ def _change(core: Core, peer: Peer, config: PeerConfig) -> None:
     for pair in gone:
         pairs.remove(core, peer, pair, "ike.phase2.deleted")
     peer.wanted = {selector: at for selector, at in peer.wanted.items() if selector in peer.selectors}
-    if config.start is StartMode.IMMEDIATE:
-        negotiate.want_all(core, peer)

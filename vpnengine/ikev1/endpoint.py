@@ -10,7 +10,18 @@ from vpnengine.contract.events import EventBody
 from vpnengine.contract.status import PeerStatus
 from vpnengine.contract.trace import NegotiationTrace
 from vpnengine.esp.sa import Address, Selector
-from vpnengine.ikev1 import addresses, configure, dpd, inbound, lifecycle, negotiate, pairs, status, trace_report
+from vpnengine.ikev1 import (
+    addresses,
+    clients,
+    configure,
+    dpd,
+    inbound,
+    lifecycle,
+    negotiate,
+    pairs,
+    status,
+    trace_report,
+)
 from vpnengine.ikev1.core import Core
 from vpnengine.ikev1.interface import (
     Acquire,
@@ -145,7 +156,8 @@ class IkeEndpoint:
         The initiator's is agreed when it is installed, a moment before anything is sent on it.
         """
         peer = self._core.peers.get(peer_id)
-        agreed = [p for p in peer.pairs if p.confirmed or p.role is Role.INITIATOR] if peer else []
+        held = [p for one in clients.everyone(peer) for p in one.pairs] if peer else []
+        agreed = [p for p in held if p.confirmed or p.role is Role.INITIATOR]
         live = {pair.params.selector for pair in agreed}
         return all(selector in live for selector in selectors)
 
@@ -155,7 +167,7 @@ class IkeEndpoint:
         return [
             (one.id, selector)
             for row in rows
-            for one in (row, *row.clients.values())
+            for one in clients.everyone(row)
             if one.assigned is not None
             for selector in one.selectors
         ]
@@ -176,10 +188,13 @@ class IkeEndpoint:
             case Configure():
                 configure.configure(core, command.config, command.changed)
             case InitiatePeer(peer_id, None):
-                negotiate.want_all(core, self._peer(peer_id))
+                row = self._peer(peer_id)
+                for one in [c for c in row.clients.values() if c.current() is not None] or [row]:
+                    negotiate.want_all(core, one)
             case InitiatePeer(peer_id, selector) if selector is not None:
-                self._peer(peer_id).cooling.pop(selector, None)
-                negotiate.want(core, self._peer(peer_id), selector)
+                peer = clients.holder(self._peer(peer_id), selector)
+                peer.cooling.pop(selector, None)
+                negotiate.want(core, peer, selector)
             case TerminatePeer(peer_id):
                 lifecycle.terminate(core, self._peer(peer_id))
             case RekeyPeer(peer_id, phase):
@@ -201,8 +216,9 @@ class IkeEndpoint:
         core = self._core
         current = peer.current()
         if phase == 2:
-            for pair in list(peer.pairs):
-                pairs.rekey(core, peer, pair)
+            for one in clients.everyone(peer):
+                for pair in list(one.pairs):
+                    pairs.rekey(core, one, pair)
         elif current is not None:
             lifecycle.rekey(core, current)
         else:
@@ -220,7 +236,7 @@ class IkeEndpoint:
                     addresses.unresolved(core, peer, name, reason)
             case Acquire(peer_id, selector):
                 if peer := core.peers.get(peer_id):
-                    negotiate.want(core, peer, selector)
+                    negotiate.want(core, clients.holder(peer, selector), selector)
             case Traffic(last_in):
                 self._traffic(last_in)
             case SoftExpired(spi) | HardExpired(spi) | PeerMoved(spi):

@@ -77,8 +77,9 @@ def established(core: Core, sa: IsakmpSa, first: bool) -> None:
         _replace(core, older, sa)
     peer.failures = 0
     peer.secret_doubted = False
-    if peer.last_failure and not peer.last_failure.code.startswith("ike.phase2"):
-        peer.last_failure = None
+    row = peer.parent or peer
+    if row.last_failure and not row.last_failure.code.startswith("ike.phase2"):
+        row.last_failure = None
     core.emit("ike.phase1.established", sa=sa, local=sa.local, remote=sa.remote, cookies=sa.name)
     _arm(core, sa)
     agreements.phase1(core, sa, again=bool(replaced))

@@ -219,8 +219,9 @@ class Peer:
     this host that lead there; ``place`` is the name in use, among ``names``. A ``decoy`` stands for an
     unknown identity: it is negotiated with like a peer, under a secret that nobody has.
 
-    ``clients`` are the clients of a row that gives addresses, by user or identity: each is a peer
-    of its own with the row as ``parent``. ``assigned`` is the inner address of such a client, or
+    ``clients`` are the clients of a row that gives addresses, by user or identity, or the gateways of
+    one that names no address: each is a peer of its own with the row as ``parent``, and ``carried`` what
+    it has had SAs for. ``assigned`` is the inner address of such a client, or
     our own if we are the client; ``seeking`` is True while we want one.
     """
 
@@ -236,6 +237,8 @@ class Peer:
     decoy: bool = False
     parent: Peer | None = None
     who: str = ""
+    user: str = ""
+    carried: set[Selector] = field(default_factory=set)
     clients: dict[str, Peer] = field(default_factory=dict)
     assigned: ipaddress.IPv4Address | None = None
     seeking: bool = False

@@ -23,6 +23,8 @@ def install(core: Core, peer: Peer, pair: Pair) -> None:
     """Install a pair that the peer has not confirmed yet: it only receives."""
     core.pairs[pair.params.spi_in] = (peer, pair)
     peer.pairs.append(pair)
+    if peer.parent is not None:
+        peer.carried = {s for s in peer.carried if peer.accepts(s)} | {pair.params.selector}
     core.effects.append(InstallSa(pair.params, outbound=False))
 
 

@@ -252,8 +252,9 @@ def quick_3(core: Core, sa: IsakmpSa, exchange: QuickExchange, payloads: Payload
 
 def _finished(core: Core, sa: IsakmpSa, exchange: QuickExchange, payloads: Payloads) -> None:
     """The exchange stays a while, to answer a repeated message."""
-    if sa.peer.last_failure and sa.peer.last_failure.code.startswith(("ike.phase2", "ike.dpd", "ike.phase1")):
-        sa.peer.last_failure = None
+    row = sa.peer.parent or sa.peer
+    if row.last_failure and row.last_failure.code.startswith(("ike.phase2", "ike.dpd", "ike.phase1")):
+        row.last_failure = None
     key = ("quick", (sa.cookies, exchange.message_id))
     core.timers.set(
         key, core.now + KEEP_DONE_S, "forget a quick mode", lambda: negotiate.drop_quick(core, sa, exchange)
