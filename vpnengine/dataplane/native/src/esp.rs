@@ -1,0 +1,1 @@
+//! ESP (RFC 4303): ciphers in batches, encapsulation, sequence numbers and replay windows.

@@ -1,0 +1,1 @@
+//! The worker threads and the way of a packet through them.

@@ -1,0 +1,1 @@
+//! Sockets of IP protocol 50, for ESP without UDP.

@@ -1,0 +1,1 @@
+//! The TUN device with its virtio headers.
