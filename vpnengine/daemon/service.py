@@ -42,6 +42,7 @@ from vpnengine.ikev1.interface import (
     MoveSa,
     PeerMoved,
     PoliciesChanged,
+    Pursuit,
     RemoveSa,
     Resolve,
     Shutdown,
@@ -371,6 +372,10 @@ class Engine:
     def is_up(self, peer_id: str, selectors: Collection[Selector]) -> bool:
         """True if each of these selectors of a peer has an SA pair that both ends have agreed on."""
         return self._endpoint.is_up(peer_id, selectors)
+
+    def pursued(self, peer_id: str) -> Pursuit:
+        """What is being tried for a peer at present."""
+        return self._endpoint.pursued(peer_id)
 
     def find_peer(self, name: str) -> str:
         """The id of a peer given by id or by name.

@@ -31,6 +31,7 @@ from vpnengine.ikev1.interface import (
     HardExpired,
     InitiatePeer,
     PeerMoved,
+    Pursuit,
     RekeyPeer,
     Resolved,
     Shutdown,
@@ -160,6 +161,17 @@ class IkeEndpoint:
         agreed = [p for p in held if p.confirmed or p.role is Role.INITIATOR]
         live = {pair.params.selector for pair in agreed}
         return all(selector in live for selector in selectors)
+
+    def pursued(self, peer_id: str) -> Pursuit:
+        """What is being tried for a peer at present."""
+        row = self._core.peers.get(peer_id)
+        everyone = clients.everyone(row) if row else []
+        busy = [sa for one in everyone if one.current() is None and (sa := one.negotiating()) is not None]
+        return Pursuit(
+            frozenset(selector for one in everyone for selector in one.wanted),
+            any(one.seeking for one in everyone),
+            frozenset(sa.initiator_cookie.hex() for sa in busy),
+        )
 
     def assigned(self) -> list[tuple[str, Selector]]:
         """Selectors that mode config has made, by the id of their row."""

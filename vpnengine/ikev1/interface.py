@@ -185,5 +185,18 @@ Command = (
 )
 
 
+@dataclass(frozen=True)
+class Pursuit:
+    """What is being tried for a peer: its wanted selectors, an inner address, and by which phase 1 of ours.
+
+    ``negotiations`` are the initiator cookies, in hex as in events, of phase 1s without which nothing comes up;
+    a rekeying is none.
+    """
+
+    selectors: frozenset[Selector]
+    seeking: bool
+    negotiations: frozenset[str]
+
+
 class UnknownPeer(LookupError):
     """A command names a peer that is not configured."""

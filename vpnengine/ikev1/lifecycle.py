@@ -412,6 +412,8 @@ def peer_vanished(core: Core, sa: IsakmpSa) -> None:
     peer.stale = True
     if peer.config.start is StartMode.IMMEDIATE:
         negotiate.want_all(core, peer)
+    elif peer.config.fixed:
+        negotiate.pump(core, peer)  # somebody waits for what was under way
 
 
 def purge(core: Core, peer: Peer) -> None:
