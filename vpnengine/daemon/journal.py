@@ -12,7 +12,7 @@ import contextlib
 import os
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -24,6 +24,7 @@ TOTAL_BYTES = 256 << 20
 SYNC_PAUSE_S = 0.01
 MAX_UNWRITTEN = 4_096
 RETRY_S = 1.0
+MAX_FULL = 16
 _SUFFIX = ".jsonl"
 
 
@@ -42,6 +43,8 @@ class Journal:
         self._gap = False
         self._retry_at = 0.0
         self._fd = -1
+        self._full: list[int] = []  # segments that are not synced to their end yet
+        self._new_file = False
         self._size = 0
         self.last = self._recover()
         self.synced = self.last
@@ -50,9 +53,15 @@ class Journal:
 
     def _identify(self) -> str:
         path = self.directory / "id"
-        if not path.exists():
-            path.write_text(uuid.uuid4().hex)
-        return path.read_text().strip()
+        with contextlib.suppress(FileNotFoundError):
+            if found := path.read_text().strip():
+                return found
+        made = uuid.uuid4().hex
+        with path.open("w") as file:
+            file.write(made)
+            file.flush()
+            os.fsync(file.fileno())
+        return made
 
     def _segments(self) -> list[tuple[int, Path]]:
         found = [(int(p.stem), p) for p in self.directory.glob(f"*{_SUFFIX}") if p.stem.isdigit()]
@@ -83,8 +92,10 @@ class Journal:
         fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
         # Only now: a number that is closed twice may be another file's the second time.
         if self._fd >= 0:
-            os.close(self._fd)
-        self._fd = fd
+            self._full.append(self._fd)
+        if len(self._full) > MAX_FULL:
+            _sync_and_close([self._full.pop(0)])
+        self._fd, self._new_file = fd, True
         self._size = os.fstat(self._fd).st_size
 
     @property
@@ -159,14 +170,21 @@ class Journal:
             await self._wakeup.wait()
             self._wakeup.clear()
             reached = self.last - len(self._unwritten)
-            if self._fd >= 0:
-                with contextlib.suppress(OSError):
-                    await loop.run_in_executor(None, os.fdatasync, self._fd)
+            await loop.run_in_executor(None, self._hand_out())
             self.synced = max(self.synced, reached)
             self._advanced.set()
             self._advanced = asyncio.Event()
             # A negotiation makes two dozen events within milliseconds: they share a few syncs.
             await asyncio.sleep(SYNC_PAUSE_S)
+
+    def _hand_out(self) -> Callable[[], None]:
+        """What brings all that is written to the disk; it may run on another thread, and later than ``close``."""
+        full, self._full = self._full, []
+        # A descriptor of its own: this one may be closed, and its number be another file's, before the sync.
+        if self._fd >= 0:
+            full.append(os.dup(self._fd))
+        new_file, self._new_file = self._new_file, False
+        return lambda: _sync(full, self.directory if new_file else None)
 
     async def wait_beyond(self, number: int) -> None:
         """Return when an event above ``number`` has reached the disk."""
@@ -200,9 +218,25 @@ class Journal:
     def close(self) -> None:
         """Write what is left, and sync it."""
         self._write()
+        self._hand_out()()
         if self._fd >= 0:
-            with contextlib.suppress(OSError):
-                os.fdatasync(self._fd)
             os.close(self._fd)
             self._fd = -1
         self.synced = self.last
+
+
+def _sync(segments: Sequence[int], directory: Path | None) -> None:
+    """Sync and close segments, the oldest first; then the directory that names them, if it has a new one."""
+    _sync_and_close(segments)
+    if directory is not None:
+        fd = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
+        with contextlib.suppress(OSError):
+            os.fsync(fd)
+        os.close(fd)
+
+
+def _sync_and_close(segments: Sequence[int]) -> None:
+    for fd in segments:
+        with contextlib.suppress(OSError):
+            os.fdatasync(fd)
+        os.close(fd)
