@@ -73,6 +73,21 @@ def _ipv6_upper(packet: bytes) -> tuple[int, int, bool]:
     return following, start, first
 
 
+def ipv6_fragment(packet: bytes) -> tuple[int, int] | None:
+    """(identification, offset) of the fragment header (RFC 8200 section 4.5), if there is one."""
+    following, start = packet[6], 40
+    for _ in range(_MAX_EXTENSIONS):
+        if following == _FRAGMENT and len(packet) >= start + 8:
+            word = int.from_bytes(packet[start + 2 : start + 4], "big")
+            # An atomic fragment is whole (RFC 6946).
+            return (int.from_bytes(packet[start + 4 : start + 8], "big"), word >> 3) if word & 0xFFF9 else None
+        if following not in _EXTENSIONS or len(packet) < start + 8:
+            return None
+        size = (packet[start + 1] + 2) * 4 if following == _AUTHENTICATION else (packet[start + 1] + 1) * 8
+        following, start = packet[start], start + size
+    return None
+
+
 def matches(selector: Selector, flow: Flow, outbound: bool) -> bool:
     """True if protocol and ports of a packet are the selector's; its addresses are not looked at."""
     if not selector.protocol:
@@ -88,9 +103,13 @@ def matches(selector: Selector, flow: Flow, outbound: bool) -> bool:
 def allows_inbound(selector: Selector, packet: bytes) -> bool:
     """True if a packet that came out of the tunnel is covered by the selector (RFC 4301 section 5.2)."""
     flow = packet_flow(packet) if selector.protocol else packet_ends(packet)
+    return flow is not None and admits(selector, flow)
+
+
+def admits(selector: Selector, flow: Flow) -> bool:
+    """True if a flow that came out of the tunnel is covered by the selector."""
     return (
-        flow is not None
-        and contains(selector.remote, flow.version, flow.source)
+        contains(selector.remote, flow.version, flow.source)
         and contains(selector.local, flow.version, flow.destination)
         and matches(selector, flow, outbound=False)
     )

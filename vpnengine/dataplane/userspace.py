@@ -17,7 +17,8 @@ from dataclasses import dataclass, field, replace
 from vpnengine.crypto.random import system_random
 from vpnengine.dataplane import udp
 from vpnengine.dataplane.base import SLICE_S, Capabilities, DataPlane, Policy, SaCounters, Upcalls
-from vpnengine.dataplane.lookup import PolicyTable, allows_inbound
+from vpnengine.dataplane.fragments import Fragments
+from vpnengine.dataplane.lookup import Flow, PolicyTable, admits, packet_ends, packet_flow
 from vpnengine.dataplane.routes import Routes
 from vpnengine.dataplane.tun import MAX_PACKET, open_tun
 from vpnengine.esp.sa import Address, IpsecSaPair, Selector
@@ -27,6 +28,7 @@ MTU = 1400  # room for UDP, ESP, IV, padding and ICV in 1500 octets, with any tr
 QUEUE_PER_SELECTOR = 16
 QUEUED_SELECTORS = 1024
 ACQUIRE_S = 1.0
+OUTBOUND = 0  # no SPI
 KEEPALIVE = b"\xff"
 
 
@@ -92,6 +94,7 @@ class UserspaceDataPlane(DataPlane):
         self._by_selector: dict[Selector, list[_Sa]] = {}
         self._waiting: dict[Selector, _Waiting] = {}
         self._drops: Counter[str] = Counter()
+        self._fragments = Fragments()
 
     async def open(self, natt_sockets: Iterable[socket.socket], upcalls: Upcalls) -> None:
         """Make the device and begin to read."""
@@ -218,6 +221,8 @@ class UserspaceDataPlane(DataPlane):
 
     def _outbound(self, packet: bytes) -> None:
         flow = self._table.flow(packet)
+        if flow is not None and flow.protocol:
+            flow = self._fragments.complete(flow, packet, OUTBOUND, time.monotonic())
         policy = self._table.find(flow) if flow else None
         if policy is None:
             self._drops["no policy"] += 1
@@ -335,9 +340,16 @@ class UserspaceDataPlane(DataPlane):
         if packet is not None:
             self._deliver(sa, packet)
 
+    def _flow_in(self, sa: _Sa, packet: bytes) -> Flow | None:
+        if not any(selector.protocol for selector in sa.admits):
+            return packet_ends(packet)
+        flow = packet_flow(packet)
+        return self._fragments.complete(flow, packet, sa.pair.spi_in, time.monotonic()) if flow else None
+
     def _deliver(self, sa: _Sa, packet: bytes) -> None:
         """Only what a policy covers may come out of the tunnel (RFC 4301 section 5.2), however wide the selector is."""
-        if not any(allows_inbound(selector, packet) for selector in sa.admits):
+        flow = self._flow_in(sa, packet)
+        if flow is None or not any(admits(selector, flow) for selector in sa.admits):
             self._drops["selector"] += 1
             sa.failed += 1
             return
