@@ -16,6 +16,7 @@ from vpnengine.crypto.random import system_random
 from vpnengine.crypto.secret import Secret
 from vpnengine.dataplane import userspace
 from vpnengine.dataplane.base import Policy
+from vpnengine.dataplane.lookup import packet_ends
 from vpnengine.dataplane.userspace import UserspaceDataPlane
 from vpnengine.esp.sa import Address, EspKeys, EspTransform, IpsecSaPair, Selector
 from vpnengine.esp.transform import Inbound, Outbound
@@ -177,3 +178,17 @@ def test_octet_limits_inbound(bench: Bench) -> None:
     assert bench.told.calls == [("soft", 1), ("hard", 1)]
     assert [bench.device.recv(2000) for _ in range(3)] == [BACK] * 3
     assert bench.path.drops() == {"octet limit": 2}
+
+
+async def test_closing_forgets_everything(bench: Bench) -> None:
+    bench.path._sockets = {}
+    bench.path._tun = -1
+    bench.path.set_policies([Policy("p", NET, True), Policy("p", selector("10.1.0.0/24", "10.3.0.0/24"), True)])
+    bench.path.install(bench.pair())
+    bench.path._outbound(ipv4("10.1.0.1", "10.3.0.1"))
+    assert bench.path.counters() and bench.path._waiting
+    await bench.path.close()
+    held = [value for value in vars(bench.path).values() if isinstance(value, dict) and value]
+    assert held == [bench.path._drops] or not held
+    assert not bench.path.counters() and bench.path._table.find(packet_ends(PACKET)) is None  # type: ignore[arg-type]
+    await bench.path.close()

@@ -55,13 +55,17 @@ class Routes:
         self._last = self._thread.submit(self._set, list(selectors), self._wanted)
         self._last.add_done_callback(self._report)
 
+    def again(self) -> None:
+        """The device was down, and its routes went with that: set them all again."""
+        self._thread.submit(self._again).add_done_callback(self._report)
+
     async def settled(self) -> None:
         """Return when the newest wish is fulfilled or has failed; ``problem`` says why."""
         if self._last is not None:
             await asyncio.wait([asyncio.wrap_future(self._last)])
 
     def _report(self, done: Future[None]) -> None:
-        error = done.exception()
+        error = None if done.cancelled() else done.exception()
         self.problem = f"routes into the tunnel device cannot be set: {error}" if error else None
 
     def set_addresses(self, addresses: Iterable[str]) -> None:
@@ -113,6 +117,9 @@ class Routes:
             source = sources.inside(selector.local)
             for network in networks(selector.remote):
                 wanted[network] = wanted.get(network) or source
+        self._replace(wanted)
+
+    def _replace(self, wanted: dict[Network, str | None]) -> None:
         lines = [f"route del {network} {self._where}" for network in self._routes.keys() - wanted.keys()]
         for network, source in wanted.items():
             if self._refused or self._routes.get(network, "") != source:
@@ -122,6 +129,10 @@ class Routes:
         if lines:
             self._batch(lines)
         self._refused = False
+
+    def _again(self) -> None:
+        routes, self._routes = self._routes, {}
+        self._replace(routes)
 
     def _batch(self, lines: list[str]) -> None:
         """Many changes by one ``ip``: a process of its own does not hold up the daemon, and is ten times as fast.

@@ -5,13 +5,17 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import socket
 import struct
+from typing import Literal
 
 from vpnengine.dataplane.base import DataPlaneError
 
 _TUNSETIFF = 0x400454CA
 _IFF_TUN, _IFF_NO_PI = 0x0001, 0x1000
+_SIOCGIFFLAGS, _IFF_UP = 0x8913, 0x0001
 MAX_PACKET = 65_535
+DeviceState = Literal["up", "down", "gone"]
 
 
 def open_tun(name: str) -> int:
@@ -29,6 +33,16 @@ def open_tun(name: str) -> int:
         os.close(fd)
         raise DataPlaneError(_sentence(error, name)) from None
     return fd
+
+
+def device_state(name: str) -> DeviceState:
+    """Whether a network device is there, and set up."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        try:
+            answer = fcntl.ioctl(sock, _SIOCGIFFLAGS, struct.pack("16sH22x", name.encode(), 0))
+        except OSError:
+            return "gone"
+    return "up" if struct.unpack_from("16sH", answer)[1] & _IFF_UP else "down"
 
 
 def _sentence(error: OSError, name: str = "") -> str:
