@@ -34,7 +34,13 @@ def foreign(code: str, **fields: Any) -> EventBody:
     """A failure of another negotiation with the same peer."""
     entry = CATALOGUE[code]
     return EventBody(
-        code=code, severity=Severity.ERROR, phase=entry.phase, text="not ours", peer_id="branch", peer="Branch", **fields
+        code=code,
+        severity=Severity.ERROR,
+        phase=entry.phase,
+        text="not ours",
+        peer_id="branch",
+        peer="Branch",
+        **fields,
     )
 
 
