@@ -1,1 +1,0 @@
-//! ESP (RFC 4303): ciphers in batches, encapsulation, sequence numbers and replay windows.
