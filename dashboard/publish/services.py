@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import logging
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -39,7 +39,7 @@ def reveal_secret(version: int) -> str:
 def publish(*, appliance_id: int, document: dict[str, Any], author_id: int | None, comment: str = "") -> Revision:
     """Store a new revision and its outbox row; poke a worker when the transaction has committed.
 
-    In ``document`` each peer's ``psk`` is ``{"$secret": version}``.
+    In ``document`` each secret is ``{"$secret": version}``.
     """
     last = Revision.objects.filter(appliance_id=appliance_id).order_by("-number").first()
     number = last.number + 1 if last else 1
@@ -99,10 +99,16 @@ def _apply(revision: Revision) -> None:
 
 def _resolved(document: dict[str, Any]) -> dict[str, Any]:
     """The document with its secrets in clear, for the control socket alone."""
-    clear = copy.deepcopy(document)
-    for peer in clear["peers"]:
-        peer["psk"] = reveal_secret(peer["psk"]["$secret"])
-    return clear
+    return dict(with_secrets(document, lambda name, version: reveal_secret(version)))
+
+
+def with_secrets(part: Any, fill: Callable[[str, int], str], name: str = "") -> Any:
+    """A part of a document with ``fill(its name, its version)`` in place of each secret, however deep."""
+    if isinstance(part, dict):
+        if "$secret" in part:
+            return fill(name, part["$secret"])
+        return {key: with_secrets(value, fill, key) for key, value in part.items()}
+    return [with_secrets(value, fill, name) for value in part] if isinstance(part, list) else part
 
 
 def _observe(revision: Revision, state: Revision.State, problems: list[dict[str, str]]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -12,7 +13,7 @@ from django.core.exceptions import ValidationError
 from vpnengine.contract.config import PeerConfig
 from vpnengine.contract.policies import DpdPolicy, RetransmitPolicy
 from vpnengine.contract.problems import problems_of
-from vpnengine.contract.selectors import SelectorConfig
+from vpnengine.contract.selectors import MAX_SELECTORS, PROTOCOL_NAMES, SelectorConfig
 from vpnengine.contract.types import host
 
 MAX_ALTERNATES = 8
@@ -24,6 +25,7 @@ PLACES = {
     "fragment_size": ("fragment_size",),
     "alternates": ("alternates",),
     "accept_wider": ("accept_wider",),
+    "selectors": ("selectors",),
     "initial_contact": ("initial_contact",),
     "dpd_interval": ("dpd", "interval_s"),
     "dpd_timeout": ("dpd", "timeout_s"),
@@ -94,6 +96,44 @@ def read_limit(line: str) -> dict[str, str]:
     return {"local": limit.local, "remote": limit.remote}
 
 
+def read_selector(line: str) -> dict[str, Any]:
+    """``10.1.0.0/24, 10.2.0.0/24, tcp, any, 443``: subnets, protocol, ports; here first.
+
+    :raises ValueError: with a sentence.
+    """
+    parts = [part.strip().lower() for part in line.split(",")]
+    if not 2 <= len(parts) <= 5:
+        raise ValueError(
+            "enter two subnets, this side's first, then if wanted a protocol and the two ports: "
+            "10.1.0.0/24, 10.2.0.0/24, tcp, any, 443"
+        )
+    ports = [0 if part in ("any", "", "*") else _port(part) for part in [*parts[3:], "", ""][:2]]
+    protocol = parts[2] if len(parts) > 2 and parts[2] else "any"
+    fields = {"local": parts[0], "remote": parts[1], "protocol": protocol}
+    try:
+        found = SelectorConfig.model_validate(fields | {"local_port": ports[0], "remote_port": ports[1]})
+    except pydantic.ValidationError as error:
+        messages = [re.sub("^(remote|protocol): ", "", problem.message) for problem in problems_of(error)]
+        raise ValueError("; ".join(messages)) from None
+    return {name: value for name, value in found.model_dump().items() if value}
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or int(text) > 65_535:
+        raise ValueError(f"“{text}” is no port; enter a number up to 65535, or any")
+    return int(text)
+
+
+def show_selector(row: dict[str, Any]) -> str:
+    """The line again."""
+    if not row.get("protocol"):
+        return f"{row['local']}, {row['remote']}"
+    name = PROTOCOL_NAMES.get(row["protocol"], str(row["protocol"]))
+    ports = [str(row.get(f"{end}_port") or "any") for end in ("local", "remote")]
+    shown = [name] if ports == ["any", "any"] else [name, *ports]
+    return ", ".join((row["local"], row["remote"], *shown))
+
+
 class AdvancedForm(forms.Form):
     """What is seldom needed, as a part of the peer's form. An empty field means the engine's default."""
 
@@ -144,6 +184,15 @@ class AdvancedForm(forms.Form):
         help_text="For gateways that merge neighbouring subnets and ask for more than is entered here: up to what they "
         "may ask, one limit a line, this side's subnet first, like 10.1.0.0/24, 10.2.0.0/16. No more than the private "
         "subnets goes into the tunnel.",
+    )
+    selectors = LinesField(
+        label="Selectors with protocol and ports",
+        read=read_selector,
+        show=show_selector,
+        most=MAX_SELECTORS,
+        help_text="Instead of private subnets, where not everything between two subnets goes into the tunnel. One a "
+        "line: this side's subnet or range, the peer's, then if wanted protocol, port here and port there, like "
+        "10.1.0.0/24, 10.2.0.0/24, tcp, any, 443.",
     )
     initial_contact = forms.ChoiceField(
         label="Initial contact",

@@ -11,9 +11,11 @@ from django import forms
 from django.core.exceptions import ValidationError
 
 from dashboard.sitevpn.advanced_form import AdvancedForm
+from dashboard.sitevpn.authentication_form import AuthenticationForm, check_own
 from dashboard.sitevpn.models import LocalSubnet, Peer
 from dashboard.sitevpn.policy_form import PolicyForm
 from dashboard.sitevpn.presets import BY_KEY, CUSTOM, PRESETS
+from dashboard.sitevpn.services import private_key_of
 from vpnengine.contract.authentication import MIN_AGGRESSIVE_PSK_LENGTH, MIN_PSK_LENGTH
 from vpnengine.contract.problems import Problem
 from vpnengine.contract.types import remote, remote_networks
@@ -43,6 +45,17 @@ _FIELDS = {
     "dpd.interval_s": "dpd_interval",
     "retransmit": "retransmit_tries",
     "retransmit.first_s": "retransmit_first",
+    "selectors": "selectors",
+    "authentication": "authentication",
+    "certificate": "certificate",
+    "private_key": "private_key",
+    "trusted_cas": "trusted_cas",
+    "crl": "crl",
+    "xauth": "xauth_role",
+    "xauth.password": "xauth_password",
+    "mode_config": "config_role",
+    "mode_config.split_exclude": "split_exclude",
+    "pools": "pool",
 }
 
 
@@ -120,11 +133,12 @@ def _is_address(text: str) -> bool:
     return True
 
 
-class PeerForm(PolicyForm, AdvancedForm, forms.ModelForm):
+class PeerForm(PolicyForm, AdvancedForm, AuthenticationForm, forms.ModelForm):
     """A third-party peer."""
 
     remote_subnets = SubnetsField(
         label="Private subnets",
+        required=False,
         help_text="The subnets behind the peer, one a line, like 10.2.0.0/24.",
         widget=forms.Textarea(attrs={"rows": 3}),
     )
@@ -149,6 +163,7 @@ class PeerForm(PolicyForm, AdvancedForm, forms.ModelForm):
             "enabled",
             "remote",
             "remote_subnets",
+            "authentication",
             "local_identity_type",
             "local_identity",
             "remote_identity_type",
@@ -169,7 +184,7 @@ class PeerForm(PolicyForm, AdvancedForm, forms.ModelForm):
             "local_identity": "How this site names itself. Needed if the other gateway expects something other than "
             "this site's address, as it often does behind NAT.",
             "remote_identity": "What the other gateway has to name itself. Left empty, any name is accepted from "
-            "who knows the secret.",
+            "who knows the secret; a certificate then has to say the public address.",
         }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -179,10 +194,12 @@ class PeerForm(PolicyForm, AdvancedForm, forms.ModelForm):
         peer = self.instance
         policy = peer.policy if peer.pk and peer.preset == CUSTOM else BY_KEY["strong"].policy()
         self.initial |= {**self.initial_of(policy), **self.options_initial(peer.options), "edit": peer.edit}
-        if peer.pk:
+        self.initial |= self.authentication_initial(peer)
+        if peer.secret_fingerprint:
             self.fields[
                 "secret"
             ].help_text = f"One is set (fingerprint {peer.secret_fingerprint}). Leave this empty to keep it."
+        self.say_what_is_kept(peer)
 
     def clean_exchange(self) -> str:
         """Main mode, unless the other is chosen."""
@@ -205,9 +222,39 @@ class PeerForm(PolicyForm, AdvancedForm, forms.ModelForm):
         if data.get("preset") == CUSTOM:
             self.instance.policy = self.policy_of(data)
         self.instance.options = self.options_of(data)
+        self.instance.remote_access = self.remote_access_of(data)
+        self.instance.certificates = self.read_certificates(data)
+        self._check_proof(data)
+        self._check_subnets(data)
         if data.get("remote") and not data.get("unresolved_is_fine"):
             self._resolve(data["remote"])
         return data
+
+    def _check_proof(self, data: dict[str, Any]) -> None:
+        """What this side would prove itself with belongs together."""
+        peer = self.instance
+        peer.authentication = data.get("authentication", peer.authentication)
+        own = peer.certificates.get("certificate")
+        if not peer.signs or any(name in self.errors for name in ("certificate", "private_key")):
+            return
+        if not own:
+            self.add_error("certificate", "Enter this side's certificate.")
+            return
+        key = data["private_key"] or private_key_of(peer)
+        if key and (problem := check_own(own, key, peer.authentication)):
+            self.add_error(None, problem)
+
+    def _check_subnets(self, data: dict[str, Any]) -> None:
+        """Private subnets are needed, unless something else says what the peer has."""
+        subnets, role = data.get("remote_subnets"), data.get("config_role")
+        if "remote_subnets" in self.errors:
+            return
+        if role == "server" and subnets:
+            self.add_error("remote_subnets", "Leave this empty: clients get their addresses from the pool.")
+        elif data.get("selectors") and subnets:
+            self.add_error("selectors", "Enter either selectors or private subnets; leave one of the two empty.")
+        elif not subnets and role != "server" and not data.get("selectors"):
+            self.add_error("remote_subnets", "Enter at least one subnet, like 10.2.0.0/24.")
 
     def _resolve(self, host: str) -> None:
         """A name that does not resolve is probably a typing error; it can be confirmed."""
@@ -246,3 +293,22 @@ class PeerForm(PolicyForm, AdvancedForm, forms.ModelForm):
         for problem in problems:
             field = self.field_of(problem)
             self.add_error(field if field in self.fields else None, sentence(problem.message))
+
+
+class UserForm(forms.Form):
+    """A user who may log in by XAUTH."""
+
+    user_name = forms.CharField(
+        label="User name",
+        max_length=128,
+        widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
+        help_text="A name that exists already gets the new password.",
+    )
+    user_password = forms.CharField(
+        label="Password",
+        min_length=MIN_PSK_LENGTH,
+        max_length=128,
+        strip=False,
+        widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
+        help_text=f"At least {MIN_PSK_LENGTH} characters. It is kept encrypted, and never shown again.",
+    )

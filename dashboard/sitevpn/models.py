@@ -17,7 +17,7 @@ class LocalSubnet(models.Model):
 
 
 class Peer(models.Model):
-    """A third-party peer. Its secret is a version in the publish app, never a column here."""
+    """A third-party peer. Its secrets are versions in the publish app, never columns here."""
 
     class Start(models.TextChoices):
         """When the tunnel is negotiated."""
@@ -41,6 +41,15 @@ class Peer(models.Model):
         FQDN = "fqdn", "Host name (FQDN)"
         USER_FQDN = "user-fqdn", "E-mail form (user FQDN)"
         KEY_ID = "key-id", "Key ID"
+        DN = "dn", "Certificate's subject (DN)"
+
+    class Authentication(models.TextChoices):
+        """How the two ends prove themselves."""
+
+        PSK = "psk", "Pre-shared secret"
+        RSA = "rsa", "Certificates (RSA)"
+        ECDSA = "ecdsa", "Certificates (ECDSA)"
+        HYBRID = "hybrid", "Hybrid: one certificate, one user"
 
     site = models.ForeignKey("fleet.Site", on_delete=models.CASCADE, related_name="peers")
     uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
@@ -57,11 +66,55 @@ class Peer(models.Model):
     policy = models.JSONField(default=dict, help_text="phase1 and phase2 of an EngineConfig, if the preset is custom")
     options = models.JSONField(default=dict, help_text="further fields of a PeerConfig, where they are not the default")
     start = models.CharField(max_length=10, choices=Start.choices, default=Start.TRAFFIC)
-    secret_version = models.PositiveBigIntegerField()
-    secret_fingerprint = models.CharField(max_length=16)
+    authentication = models.CharField(max_length=8, choices=Authentication.choices, default=Authentication.PSK)
+    certificates = models.JSONField(default=dict, help_text="certificate, trusted_cas and crl of a PeerConfig")
+    remote_access = models.JSONField(default=dict, help_text="xauth, mode_config, the pool and the split subnets")
+    secret_version = models.PositiveBigIntegerField(null=True)
+    secret_fingerprint = models.CharField(max_length=16, blank=True)
+    key_version = models.PositiveBigIntegerField(null=True)
+    key_fingerprint = models.CharField(max_length=16, blank=True)
+    password_version = models.PositiveBigIntegerField(null=True)
+    password_fingerprint = models.CharField(max_length=16, blank=True)
     edit = models.PositiveIntegerField(default=1)
 
     class Meta:
         constraints = [
             models.UniqueConstraint(models.functions.Lower("name"), "site", name="one_peer_name"),
         ]
+
+    @property
+    def xauth_role(self) -> str:
+        """``client``, ``server`` or empty."""
+        return str(self.remote_access.get("xauth", {}).get("role", ""))
+
+    @property
+    def config_role(self) -> str:
+        """Likewise, for assigned addresses."""
+        return str(self.remote_access.get("mode_config", {}).get("role", ""))
+
+    @property
+    def signs(self) -> bool:
+        """True if this side proves itself with its certificate."""
+        if self.authentication == self.Authentication.HYBRID:
+            return self.xauth_role == "server"
+        return self.authentication != self.Authentication.PSK
+
+    @property
+    def peer_signs(self) -> bool:
+        """True if the peer does."""
+        if self.authentication == self.Authentication.HYBRID:
+            return self.xauth_role != "server"
+        return self.authentication != self.Authentication.PSK
+
+
+class VpnUser(models.Model):
+    """A user who may log in by XAUTH. The password is a version in the publish app."""
+
+    site = models.ForeignKey("fleet.Site", on_delete=models.CASCADE, related_name="vpn_users")
+    uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    name = models.CharField(max_length=128)
+    password_version = models.PositiveBigIntegerField()
+    password_fingerprint = models.CharField(max_length=16)
+
+    class Meta:
+        constraints = [models.UniqueConstraint("name", "site", name="one_user_name")]

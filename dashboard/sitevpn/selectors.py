@@ -6,7 +6,7 @@ from uuid import UUID
 
 from django.shortcuts import get_object_or_404
 
-from dashboard.sitevpn.models import LocalSubnet, Peer
+from dashboard.sitevpn.models import LocalSubnet, Peer, VpnUser
 
 
 def subnets(site_id: int) -> list[LocalSubnet]:
@@ -25,3 +25,16 @@ def peer(site_id: int, uuid: UUID) -> Peer:
     :raises Http404: if there is none.
     """
     return get_object_or_404(Peer, site_id=site_id, uuid=uuid)
+
+
+def users(site_id: int) -> list[VpnUser]:
+    """The users of a site who may log in by XAUTH."""
+    return list(VpnUser.objects.filter(site_id=site_id).order_by("name"))
+
+
+def user(site_id: int, uuid: UUID) -> VpnUser:
+    """One user of this site.
+
+    :raises Http404: if there is none.
+    """
+    return get_object_or_404(VpnUser, site_id=site_id, uuid=uuid)

@@ -9,12 +9,13 @@ from django.db import transaction
 from dashboard.core import keyring
 from dashboard.fleet import selectors as fleet
 from dashboard.publish import services as publishing
-from dashboard.sitevpn.models import LocalSubnet, Peer
+from dashboard.sitevpn.models import LocalSubnet, Peer, VpnUser
 from dashboard.sitevpn.presets import BY_KEY, CUSTOM
 from vpnengine.contract.config import parse_config
 from vpnengine.contract.problems import Problem, Refused
 
 _PLACEHOLDER = "a secret that is checked elsewhere"
+_KEY_PLACEHOLDER = "-----BEGIN PRIVATE KEY----- that is checked elsewhere"
 
 
 class EditConflict(Exception):
@@ -40,18 +41,51 @@ def compile_peer(peer: Peer, local_subnets: list[str]) -> dict[str, Any]:
         "id": str(peer.uuid),
         "name": peer.name,
         "remote": peer.remote,
-        "psk": {"$secret": peer.secret_version},
         "local_subnets": local_subnets,
         "remote_subnets": list(peer.remote_subnets),
         "start": peer.start,
         "exchange": peer.exchange,
         **policy_of(peer),
         **peer.options,
+        **_proof(peer),
+        **_remote_access(peer),
     }
+    if row.get("selectors"):
+        row |= {"local_subnets": [], "remote_subnets": []}
     for end in ("local", "remote"):
         kind, value = getattr(peer, f"{end}_identity_type"), getattr(peer, f"{end}_identity")
         if kind:
             row[f"{end}_identity"] = {"type": kind, "value": value}
+    return row
+
+
+def _proof(peer: Peer) -> dict[str, Any]:
+    """What this side proves itself with, and whom it believes; only what the method has a place for."""
+    if peer.authentication == Peer.Authentication.PSK:
+        return {"psk": {"$secret": peer.secret_version}}
+    row: dict[str, Any] = {"authentication": peer.authentication}
+    if peer.signs:
+        row |= {"certificate": peer.certificates.get("certificate"), "private_key": {"$secret": peer.key_version}}
+    if peer.peer_signs:
+        row["trusted_cas"] = peer.certificates.get("trusted_cas", [])
+        if peer.certificates.get("crl"):
+            row["crl"] = peer.certificates["crl"]
+    return row
+
+
+def _remote_access(peer: Peer) -> dict[str, Any]:
+    """XAUTH and Mode Config. Each row that gives addresses has a pool of its own."""
+    access, row = peer.remote_access, {}
+    if peer.xauth_role:
+        row["xauth"] = dict(access["xauth"])
+    if peer.xauth_role == "client":
+        row["xauth"]["password"] = {"$secret": peer.password_version}
+    if peer.config_role == "client":
+        row |= {"mode_config": access["mode_config"], "local_subnets": []}
+    if peer.config_role == "server":
+        row["mode_config"] = {**access["mode_config"], "pool": str(peer.uuid)}
+        if access.get("split_subnets"):
+            row["local_subnets"] = access["split_subnets"]
     return row
 
 
@@ -60,7 +94,14 @@ def compile_site(site_id: int) -> dict[str, Any]:
     subnets = LocalSubnet.objects.filter(site_id=site_id, in_vpn=True).order_by("id")
     mine = [row.subnet for row in subnets]
     peers = Peer.objects.filter(site_id=site_id, enabled=True).order_by("id") if mine else []
-    return {"schema_version": 1, "peers": [compile_peer(peer, mine) for peer in peers]}
+    document: dict[str, Any] = {"schema_version": 1, "peers": [compile_peer(peer, mine) for peer in peers]}
+    pools = [{"name": str(p.uuid), **p.remote_access["pool"]} for p in peers if p.config_role == "server"]
+    users = [
+        {"name": user.name, "password": {"$secret": user.password_version}}
+        for user in VpnUser.objects.filter(site_id=site_id).order_by("id")
+    ]
+    # What is not there is left out, so that the document says what is.
+    return document | ({"pools": pools} if pools else {}) | ({"xauth": {"users": users}} if users else {})
 
 
 def check(document: dict[str, Any], *, secrets: bool = False) -> None:
@@ -68,16 +109,19 @@ def check(document: dict[str, Any], *, secrets: bool = False) -> None:
 
     :raises Refused: with problems that name fields.
     """
-    rows = [{**peer, "psk": _secret(peer) if secrets else _PLACEHOLDER} for peer in document["peers"]]
-    parse_config({**document, "peers": rows})
+    parse_config(publishing.with_secrets(document, _secret if secrets else _stand_in))
 
 
-def _secret(peer: dict[str, Any]) -> str:
+def _stand_in(name: str, version: int) -> str:
+    return _KEY_PLACEHOLDER if name == "private_key" else _PLACEHOLDER
+
+
+def _secret(name: str, version: int) -> str:
     """The secret for the validation alone. A keyring that cannot open it is said when the document is delivered."""
     try:
-        return publishing.reveal_secret(peer["psk"]["$secret"])
+        return publishing.reveal_secret(version)
     except keyring.KeyringError:
-        return _PLACEHOLDER
+        return _stand_in(name, version)
 
 
 def subnet_problems(site_id: int, subnets: list[str], peer_uuid: str | None) -> list[str]:
@@ -87,7 +131,7 @@ def subnet_problems(site_id: int, subnets: list[str], peer_uuid: str | None) -> 
     if not mine:
         return ["This site has no subnet in the VPN yet. Enter one under Local subnets first."]
     others = [peer for peer in document["peers"] if peer["id"] != peer_uuid]
-    candidate = {"id": "candidate", "name": "candidate", "remote": "peer", "local_subnets": mine}
+    candidate = {"id": "candidate", "name": "candidate", "remote": "peer", "psk": _PLACEHOLDER, "local_subnets": mine}
     try:
         check({**document, "peers": [*others, {**candidate, "remote_subnets": subnets}]})
     except Refused as refused:
@@ -104,8 +148,16 @@ def _publish(site_id: int, author_id: int | None, comment: str) -> None:
 
 
 @transaction.atomic
-def save_peer(peer: Peer, *, secret: str, author_id: int | None, expected_edit: int | None = None) -> Peer:
-    """Add or change a peer. An empty ``secret`` keeps the present one.
+def save_peer(
+    peer: Peer,
+    *,
+    secret: str = "",
+    private_key: str = "",
+    password: str = "",
+    author_id: int | None,
+    expected_edit: int | None = None,
+) -> Peer:
+    """Add or change a peer. An empty ``secret``, ``private_key`` (PEM) or ``password`` keeps the present one.
 
     :raises Refused: if the resulting configuration is not valid; nothing is saved then.
     :raises EditConflict: if the row has been saved since the form was opened.
@@ -119,17 +171,73 @@ def save_peer(peer: Peer, *, secret: str, author_id: int | None, expected_edit: 
     if twin is not None:
         message = f"A peer called “{twin.name}” exists already; choose another name."
         raise Refused([Problem(field="name", rule="unique", message=message)])
-    if secret:
-        owner = f"peer:{peer.uuid}"
-        peer.secret_version = publishing.store_secret(secret, owner)
-        peer.secret_fingerprint = keyring.fingerprint(secret, owner)
-    elif not peer.pk:
-        message = "Enter the pre-shared secret that the other gateway has."
-        raise Refused([Problem(field="secret", rule="required", message=message)])
+    _keep_secrets(peer, secret, private_key, password)
     verb = "changed" if peer.pk else "added"
     peer.save()
     _publish(peer.site_id, author_id, f"Peer {peer.name} {verb}")
     return peer
+
+
+def _keep_secrets(peer: Peer, secret: str, private_key: str, password: str) -> None:
+    """Seal what is new, and see that nothing is missing.
+
+    :raises Refused: naming the field of a secret that is needed and not there.
+    """
+    owner = f"peer:{peer.uuid}"
+    needs_psk = peer.authentication == Peer.Authentication.PSK
+    for new, field, column, needed, message in (
+        (secret, "secret", "secret", needs_psk, "Enter the pre-shared secret that the other gateway has."),
+        (private_key, "private_key", "key", peer.signs, "Enter the private key of this side's certificate."),
+        (
+            password,
+            "xauth.password",
+            "password",
+            peer.xauth_role == "client",
+            "Enter the user's password that the peer knows.",
+        ),
+    ):
+        if new:
+            setattr(peer, f"{column}_version", publishing.store_secret(new, owner))
+            setattr(peer, f"{column}_fingerprint", keyring.fingerprint(new, owner))
+        elif needed and getattr(peer, f"{column}_version") is None:
+            raise Refused([Problem(field=field, rule="required", message=message)])
+
+
+def private_key_of(peer: Peer) -> str:
+    """The key that is kept, to compare it with a new certificate; empty if there is none or it cannot be opened."""
+    if peer.key_version is None:
+        return ""
+    try:
+        return publishing.reveal_secret(peer.key_version)
+    except keyring.KeyringError:
+        return ""
+
+
+@transaction.atomic
+def save_user(site_id: int, name: str, password: str, author_id: int | None) -> VpnUser:
+    """Add a user of XAUTH, or give one another password.
+
+    :raises Refused: if the name or the password cannot be used; nothing is saved then.
+    """
+    user = VpnUser.objects.filter(site_id=site_id, name=name).first() or VpnUser(site_id=site_id, name=name)
+    owner = f"user:{user.uuid}"
+    user.password_version = publishing.store_secret(password, owner)
+    user.password_fingerprint = keyring.fingerprint(password, owner)
+    verb = "changed" if user.pk else "added"
+    user.save()
+    _publish(site_id, author_id, f"User {name} {verb}")
+    return user
+
+
+@transaction.atomic
+def delete_user(user: VpnUser, author_id: int | None) -> None:
+    """Remove a user, whose sessions end at once.
+
+    :raises Refused: if a peer would be left without anybody who may come in.
+    """
+    site_id, name = user.site_id, user.name
+    user.delete()
+    _publish(site_id, author_id, f"User {name} removed")
 
 
 @transaction.atomic

@@ -14,7 +14,8 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from dashboard.fleet import selectors as fleet
 from dashboard.publish import selectors as publishing
 from dashboard.sitevpn import explain, selectors, services
-from dashboard.sitevpn.forms import PeerForm, SubnetFormSet, parse_subnets, sentence
+from dashboard.sitevpn.authentication_form import FILES
+from dashboard.sitevpn.forms import PeerForm, SubnetFormSet, UserForm, parse_subnets, sentence
 from dashboard.sitevpn.models import Peer
 from dashboard.sitevpn.presets import PRESETS, summary
 from vpnengine.contract.problems import Refused
@@ -95,15 +96,53 @@ def peer(request: HttpRequest, uuid: UUID | None = None) -> HttpResponse:
     """Add or change a peer. What was typed is kept when it is refused, except the secret."""
     site = fleet.site_for(request.user.pk)
     row = selectors.peer(site.pk, uuid) if uuid else Peer(site=site)
-    form = PeerForm(request.POST or None, instance=row)
+    form = PeerForm(request.POST or None, request.FILES or None, instance=row)
     if request.method == "POST" and form.is_valid() and _saved(request, form):
         messages.success(request, f"Peer “{row.name}” is saved.")
         return redirect("sitevpn")
-    if form.is_bound and form.data.get("secret"):
-        form.secret_again = True
+    if form.is_bound:
+        form.again = _again(form)
     subnets = [subnet.subnet for subnet in selectors.subnets(site.pk) if subnet.in_vpn]
     context = {"form": form, "peer": row, "presets": PRESETS, "site": site, "subnets": subnets}
     return render(request, "sitevpn/peer.html", context)
+
+
+def _again(form: PeerForm) -> str:
+    """The secrets and files that were sent: they do not come back to the page, and have to be entered once more."""
+    names = [name for name in ("secret", "private_key", "xauth_password") if form.data.get(name)]
+    names += [name for name, upload in FILES.items() if upload in form.files and name not in names]
+    return ", ".join(f"“{form.fields[name].label}”" for name in names)
+
+
+@require_http_methods(["GET", "POST"])
+def users(request: HttpRequest) -> HttpResponse:
+    """The users who may log in by XAUTH: add one, or give one another password."""
+    site = fleet.site_for(request.user.pk)
+    form = UserForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        name = form.cleaned_data["user_name"]
+        try:
+            services.save_user(site.pk, name, form.cleaned_data["user_password"], request.user.pk)
+        except Refused as refused:
+            for problem in refused.problems:
+                form.add_error(None, sentence(problem.message))
+        else:
+            messages.success(request, f"User “{name}” is saved.")
+            return redirect("vpn-users")
+    return render(request, "sitevpn/users.html", {"form": form, "site": site, "users": selectors.users(site.pk)})
+
+
+@require_POST
+def delete_user(request: HttpRequest, uuid: UUID) -> HttpResponse:
+    """Remove a user."""
+    row = selectors.user(fleet.site_for(request.user.pk).pk, uuid)
+    try:
+        services.delete_user(row, request.user.pk)
+    except Refused as refused:
+        messages.error(request, " ".join(sentence(problem.message) for problem in refused.problems))
+    else:
+        messages.success(request, f"User “{row.name}” is removed.")
+    return redirect("vpn-users")
 
 
 def _saved(request: HttpRequest, form: PeerForm) -> bool:
@@ -111,6 +150,8 @@ def _saved(request: HttpRequest, form: PeerForm) -> bool:
         services.save_peer(
             form.save(commit=False),
             secret=form.cleaned_data["secret"],
+            private_key=form.cleaned_data["private_key"],
+            password=form.cleaned_data["xauth_password"],
             author_id=request.user.pk,
             expected_edit=form.cleaned_data["edit"],
         )

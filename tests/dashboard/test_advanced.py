@@ -27,6 +27,7 @@ DEFAULTS = {
     "fragment_size": "",
     "alternates": "",
     "accept_wider": " \n",
+    "selectors": "",
     "initial_contact": "auto",
     "dpd_interval": "10",
     "dpd_timeout": "40",
@@ -160,8 +161,11 @@ def accepted(name: str, value: Any) -> bool:
         part["timeout_s"] = 86_400
     if name == "dpd_timeout":
         part["interval_s"] = 0
+    subnets: dict[str, Any] = {"remote_subnets": ["10.2.0.0/24"]}
+    if name == "selectors":
+        subnets = {"local_subnets": [], "remote_subnets": []}
     try:
-        PeerConfig.model_validate({**row, "remote_subnets": ["10.2.0.0/24"], first: part})
+        PeerConfig.model_validate({**row, **subnets, first: part})
     except ValidationError:
         return False
     return True
@@ -184,6 +188,10 @@ def test_choices_and_bounds_are_those_of_the_engine() -> None:
                 most = field.most
                 value = "10.3.0.1" if name == "alternates" else {"local": "10.1.0.0/24", "remote": "10.2.0.0/16"}
                 rows = [f"10.3.0.{n}" for n in range(most + 1)] if name == "alternates" else [value] * (most + 1)
+                if name == "selectors":  # each is listed once
+                    rows = [
+                        {"local": "10.1.0.0/24", "remote": f"10.{2 + n // 256}.{n % 256}.0/24"} for n in range(most + 1)
+                    ]
                 assert accepted(name, rows[:most]) and not accepted(name, rows)
 
 

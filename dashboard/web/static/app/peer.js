@@ -12,12 +12,27 @@ const showPreset = () => {
 field("preset").addEventListener("change", showPreset);
 showPreset();
 
+// Fields that the chosen authentication, user or address has no place for are left out of sight; what stands in
+// them stays. “a:x|y b:z; c:w” is (a is x or y, and b is z), or c is w.
+const holds = (condition) => condition.trim().split(" ").every((part) => {
+  const [name, values] = part.split(":");
+  return values.split("|").includes(field(name).value);
+});
+const showWhen = () => {
+  for (const part of document.querySelectorAll("[data-when]")) part.hidden = !part.dataset.when.split(";").some(holds);
+};
+for (const name of ["authentication", "xauth_role", "config_role"]) field(name).addEventListener("change", showWhen);
+showWhen();
+// The user of a hybrid authentication stands behind the fold.
+field("authentication").addEventListener("change", () => { if (field("authentication").value === "hybrid") byId("access").open = true; });
+
 // A link from an explanation leads to a field. The fields of a phase are seen only in a custom policy; those of
 // “Advanced” are behind a fold.
 function goToHash() {
   let target = location.hash && byId(location.hash.slice(1));
   if (!target) return;
   if (target.closest("[data-preset]")?.hidden) target = field("preset");
+  if (target.closest("[data-when]")?.hidden) target = field("authentication");
   const fold = target.closest("details");
   if (fold) fold.open = true;
   target.scrollIntoView({ block: "center" });
