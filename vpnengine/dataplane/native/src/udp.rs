@@ -1,1 +1,0 @@
-//! ESP in UDP (RFC 3948): many datagrams with one system call.
