@@ -169,3 +169,6 @@ fn check(result: libc::c_int) -> io::Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -83,6 +83,12 @@ impl Coalescer {
         }
     }
 
+    /// Merged segments for which there is memory.
+    #[cfg(test)]
+    pub(super) fn capacity(&self) -> usize {
+        self.parts.capacity()
+    }
+
     /// Begin a burst.
     pub fn burst<'a>(&mut self) -> Burst<'_, 'a> {
         let (groups, parts) = (recycle!(&mut self.groups), recycle!(&mut self.parts));

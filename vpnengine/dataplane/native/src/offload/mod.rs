@@ -7,6 +7,8 @@ pub mod checksum;
 pub mod coalesce;
 pub mod headers;
 pub mod segment;
+#[cfg(test)]
+mod tests;
 
 pub use coalesce::Coalescer;
 pub use segment::{Malformed, Plan};
