@@ -34,11 +34,14 @@ struct Bench {
 
 impl Bench {
     fn new(backend: Backend, suite: Suite, inner: usize, batch: usize) -> Self {
-        let encryption: Vec<u8> = (0..suite.key() + suite.salt()).map(|index| index as u8 * 7 + 1).collect();
+        let encryption: Vec<u8> = (0..suite.key() + suite.salt())
+            .map(|index| index as u8 * 7 + 1)
+            .collect();
         let integrity = vec![0x5a; suite.integrity_key()];
         Self {
             engine: Engine::new(backend).expect("the system has random numbers"),
-            seal_key: SealKey::new(suite, 1, &encryption, &integrity).expect("the suite is supported"),
+            seal_key: SealKey::new(suite, 1, &encryption, &integrity)
+                .expect("the suite is supported"),
             open_key: OpenKey::new(suite, &encryption, &integrity).expect("the suite is supported"),
             buffers: vec![vec![0; suite.sealed_len(inner)]; batch],
             inner,
@@ -63,7 +66,11 @@ impl Bench {
     /// What was opened is no packet any more, so that the next call finds forgeries: the same work up to the ICV.
     fn open(&mut self) -> bool {
         let key = &self.open_key;
-        let mut jobs: Vec<_> = self.buffers.iter_mut().map(|buffer| OpenJob::new(key, buffer, 1)).collect();
+        let mut jobs: Vec<_> = self
+            .buffers
+            .iter_mut()
+            .map(|buffer| OpenJob::new(key, buffer, 1))
+            .collect();
         self.engine.open(&mut jobs);
         jobs.iter().all(|job| job.opened.is_ok())
     }
@@ -85,7 +92,10 @@ impl Bench {
 /// What this thread has had of a processor, so that others on the machine count less.
 fn processor_ns() -> u64 {
     let text = std::fs::read_to_string("/proc/thread-self/schedstat").expect("Linux tells");
-    text.split(' ').next().and_then(|number| number.parse().ok()).expect("a number")
+    text.split(' ')
+        .next()
+        .and_then(|number| number.parse().ok())
+        .expect("a number")
 }
 
 fn median(mut values: Vec<f64>) -> f64 {
@@ -94,13 +104,16 @@ fn median(mut values: Vec<f64>) -> f64 {
 }
 
 fn main() {
-    let mut arguments = std::env::args().skip(1).map(|text| text.parse().expect("a number"));
+    let mut arguments = std::env::args()
+        .skip(1)
+        .map(|text| text.parse().expect("a number"));
     let inner = arguments.next().unwrap_or(1400);
     let batch = arguments.next().unwrap_or(45);
     let mut lines = Vec::new();
     for (encryption, integrity) in SUITES {
         let suite = Suite::parse(encryption, integrity, false).expect("a suite of this crate");
-        let mut benches = [Backend::Best, Backend::OpenSsl].map(|backend| Bench::new(backend, suite, inner, batch));
+        let mut benches = [Backend::Best, Backend::OpenSsl]
+            .map(|backend| Bench::new(backend, suite, inner, batch));
         let mut results: [[Vec<f64>; 2]; 2] = Default::default();
         for _ in 0..ROUNDS {
             for (bench, [seal, both]) in benches.iter_mut().zip(&mut results) {
@@ -115,11 +128,16 @@ fn main() {
             let (seal, both) = (median(seal), median(both));
             lines.push(format!(
                 r#"{{"suite": "{}", "library": "{}", "seal_ns": {seal:.0}, "open_ns": {:.0}}}"#,
-                integrity.map_or(encryption.to_string(), |integrity| format!("{encryption}-{integrity}")),
+                integrity.map_or(encryption.to_string(), |integrity| format!(
+                    "{encryption}-{integrity}"
+                )),
                 bench.engine.backend(),
                 both - seal,
             ));
         }
     }
-    println!("{{\"inner_octets\": {inner}, \"batch\": {batch}, \"cases\": [\n  {}\n]}}", lines.join(",\n  "));
+    println!(
+        "{{\"inner_octets\": {inner}, \"batch\": {batch}, \"cases\": [\n  {}\n]}}",
+        lines.join(",\n  ")
+    );
 }

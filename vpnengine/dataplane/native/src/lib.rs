@@ -17,5 +17,7 @@ use pyo3::prelude::*;
 /// The module that `vpnengine.dataplane.native` wraps.
 #[pymodule(name = "_native")]
 fn native(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    #[cfg(feature = "extension-module")]
+    esp::python::register(module)?;
     module.add("VERSION", env!("CARGO_PKG_VERSION"))
 }

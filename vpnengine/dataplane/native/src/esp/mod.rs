@@ -13,6 +13,8 @@ mod engine;
 mod iv;
 mod keys;
 mod multibuffer;
+#[cfg(feature = "extension-module")]
+pub mod python;
 mod sequence;
 mod single;
 mod suite;

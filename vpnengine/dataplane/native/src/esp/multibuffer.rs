@@ -55,6 +55,8 @@ mod with {
 
     // SAFETY: a manager has no tie to the thread that made it; it is used by one at a time, through &mut.
     unsafe impl Send for Manager {}
+    // SAFETY: a shared reference gives no way to the library.
+    unsafe impl Sync for Manager {}
 
     /// What expands keys; None if the library cannot be used on this host.
     fn expander() -> Option<&'static Mutex<Manager>> {
