@@ -9,7 +9,7 @@ import pytest
 from tests.ikev1.pair import Network, document, mirrored, peer_row
 from tests.ikev1.test_negotiation import joined, up
 from vpnengine.contract.problems import Refused
-from vpnengine.daemon.reconcile import data_path_problems
+from vpnengine.daemon.reconcile import unusable_peers
 from vpnengine.dataplane.base import Capabilities
 from vpnengine.ikev1 import proposals
 from vpnengine.ikev1.interface import InitiatePeer, RekeyPeer, TerminatePeer
@@ -119,6 +119,6 @@ def test_a_bundle_beside_esp_alone_does_no_harm(monkeypatch: pytest.MonkeyPatch)
 def test_what_is_no_ah_is_refused_in_the_configuration() -> None:
     with pytest.raises(Refused, match="AH does not encrypt"):
         document(peer_row(**phase2({**AH, "encryption": "aes256"})))
-    problem = data_path_problems(document(peer_row(**phase2(AH))), Capabilities("userspace (Python)", False))[0]
+    problem = unusable_peers(document(peer_row(**phase2(AH))), Capabilities("userspace (Python)", False))["right"]
     assert problem.field == "peers.0.phase2.proposals" and "ESP only" in problem.message
-    assert not data_path_problems(document(peer_row(**phase2(AH))), Capabilities("other", True, ah=True))
+    assert not unusable_peers(document(peer_row(**phase2(AH))), Capabilities("other", True, ah=True))

@@ -148,10 +148,10 @@ def test_more_than_two_hosts_are_refused_in_the_configuration() -> None:
 
 
 def test_a_data_path_without_transport_mode_refuses() -> None:
-    from vpnengine.daemon.reconcile import data_path_problems
+    from vpnengine.daemon.reconcile import unusable_peers
     from vpnengine.dataplane.base import Capabilities
 
     config = document(transport_row(L2TP))
-    problem = data_path_problems(config, Capabilities("userspace (Python)", raw_esp=False))[0]
+    problem = unusable_peers(config, Capabilities("userspace (Python)", raw_esp=False))["right"]
     assert problem.field == "peers.0.phase2.mode" and "tunnel mode only" in problem.message
-    assert not data_path_problems(config, Capabilities("other", raw_esp=True, transport=True))
+    assert not unusable_peers(config, Capabilities("other", raw_esp=True, transport=True))

@@ -95,7 +95,7 @@ def test_a_client_that_asks_for_everything_is_answered(monkeypatch: pytest.Monke
     assert sorted(s.local_text for _, s in network.right.endpoint.assigned()) == LANS
     network.command(network.right, RekeyPeer("left", 2))
     network.command(network.left, RekeyPeer("right", 2))
-    assert network.run(30, lambda: pair.spi_in not in network.right.installed and network.pairs_agree(1))
+    assert network.run(150, lambda: pair.spi_in not in network.right.installed and network.pairs_agree(1))
 
 
 def test_a_client_without_unity_gets_only_what_is_configured() -> None:

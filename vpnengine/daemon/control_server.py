@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from vpnengine.contract.capture import CapturedNegotiation
-from vpnengine.contract.config import parse_config
+from vpnengine.contract.config import EngineConfig, parse_config
 from vpnengine.contract.control import (
     MAX_LINE,
     REQUEST,
@@ -32,6 +32,7 @@ from vpnengine.contract.control import (
 )
 from vpnengine.contract.problems import Problem, Refused, problems_of
 from vpnengine.contract.trace import NegotiationTrace
+from vpnengine.daemon import slices
 from vpnengine.daemon.service import Engine
 from vpnengine.daemon.waiting import Wait
 from vpnengine.esp.sa import Selector
@@ -102,7 +103,8 @@ class ControlServer:
                 continue
             # A document with thousands of peers takes a second to read; the tunnels do not wait for it.
             async with self._applying:
-                request = await asyncio.to_thread(_parse, line)
+                request = await asyncio.to_thread(_parse, line, slices.loads)
+                line = b""
                 answer = await self._apply(request) if isinstance(request, Apply) else None
             await (_write(writer, answer) if answer else self._handle(request, writer))
 
@@ -140,11 +142,12 @@ class ControlServer:
 
     async def _apply(self, request: Apply) -> Answer:
         try:
-            config = await asyncio.to_thread(parse_config, request.config)
-            difference = await self._engine.apply(config)
+            box = [await asyncio.to_thread(_read, request)]
+            revision = box[0].revision
+            difference = await self._engine.apply(box.pop())
         except Refused as refused:
             return _refusal(request.id, refused.problems)
-        return Answer(id=request.id, ok=True, result={"revision": config.revision, **difference.as_dict()})
+        return Answer(id=request.id, ok=True, result={"revision": revision, **difference.as_dict()})
 
     async def _initiate(self, request: Initiate) -> Answer:
         try:
@@ -242,9 +245,9 @@ def _clear_stale(path: Path) -> None:
     raise Refused([Problem(field="control", rule="in_use", message=message)])
 
 
-def _parse(line: bytes) -> Request | Answer:
+def _parse(line: bytes, loads: Callable[[bytes], Any] = json.loads) -> Request | Answer:
     try:
-        document = json.loads(line)
+        document = loads(line)
     except (ValueError, RecursionError):
         return _refusal(0, [Problem(field="", rule="json", message="a request is one line of JSON")])
     number = document.get("id", 0) if isinstance(document, dict) else 0
@@ -252,6 +255,16 @@ def _parse(line: bytes) -> Request | Answer:
         return REQUEST.validate_python(document)
     except ValidationError as error:
         return _refusal(number if isinstance(number, int) else 0, problems_of(error))
+
+
+def _read(request: Apply) -> EngineConfig:
+    """:raises Refused: if it is no configuration."""
+    try:
+        return parse_config(request.config)
+    finally:
+        rows = request.config.pop("peers", None)
+        if isinstance(rows, list):
+            slices.free(rows)
 
 
 def _refusal(number: int, problems: list[Problem]) -> Answer:

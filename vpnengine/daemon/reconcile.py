@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Container, Iterator
+from dataclasses import dataclass, fields
 
 from vpnengine.contract.config import EngineConfig, PeerConfig, StartMode
 from vpnengine.contract.problems import Problem
 from vpnengine.dataplane.base import Capabilities, Policy
 from vpnengine.ikev1.credentials import credential_problems
+from vpnengine.ikev1.interface import Changes
 from vpnengine.ikev1.model import make_peer
 
 
@@ -29,7 +30,7 @@ class Difference:
 
     def as_dict(self) -> dict[str, list[str]]:
         """For the answer to ``apply``."""
-        return {name: list(ids) for name, ids in asdict(self).items()}
+        return {field.name: list(getattr(self, field.name)) for field in fields(self)}
 
 
 def compare(old: EngineConfig, new: EngineConfig) -> Difference:
@@ -47,27 +48,58 @@ def compare(old: EngineConfig, new: EngineConfig) -> Difference:
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to be done for a new configuration; nothing, if there are problems or it is not ``effective``."""
+    """What is to be done for a new configuration; nothing, if there are problems or it is not ``effective``.
+
+    ``config`` is the new document, which shares the rows that are equal with the old one. ``unusable`` are
+    the peers that this data path cannot carry: they are left out of ``changes`` and ``peers``, while their
+    ``policies`` stay, so that their traffic is dropped and does not leave in the clear.
+    """
 
     difference: Difference
     problems: tuple[Problem, ...]
     effective: bool
     policies: tuple[Policy, ...]
     peers: dict[str, PeerConfig]
+    config: EngineConfig
+    changes: Changes
+    unusable: dict[str, Problem]
 
 
 def make_plan(old: EngineConfig, new: EngineConfig, capabilities: Capabilities) -> Plan:
     """Everything about a change that needs no access to the running engine."""
     difference = compare(old, new)
     problems = own_address_problems(new) + credential_problems(new)
-    problems += data_path_problems(new, capabilities) + _restart_problems(old, new)
+    problems += _restart_problems(old, new)
+    unusable = unusable_peers(new, capabilities)
+    config = _sharing(old, new, difference)
+    before = {peer.id: peer for peer in old.peers if _unusable(peer, capabilities) is None}
+    after = {peer.id: peer for peer in config.peers if peer.id not in unusable}
     return Plan(
         difference=difference,
         problems=tuple(problems),
         effective=difference.touched
         or any(getattr(new, name) != getattr(old, name) for name in ("revision", "xauth", "pools")),
-        policies=tuple(_policies(new)),
-        peers={peer.id: peer for peer in new.peers},
+        policies=tuple(_policies(config, unusable)),
+        peers=after,
+        config=config,
+        changes=_changes(before, after),
+        unusable=unusable,
+    )
+
+
+def _sharing(old: EngineConfig, new: EngineConfig, difference: Difference) -> EngineConfig:
+    """The new document with the old one's rows where they are equal: thousands of them need not be there twice."""
+    before, unchanged = {peer.id: peer for peer in old.peers}, set(difference.unchanged)
+    peers = tuple(before[peer.id] if peer.id in unchanged else peer for peer in new.peers)
+    return new.model_copy(update={"peers": peers})
+
+
+def _changes(before: dict[str, PeerConfig], after: dict[str, PeerConfig]) -> Changes:
+    """Rows that are equal are the same objects here."""
+    return Changes(
+        removed=tuple(peer_id for peer_id in before if peer_id not in after),
+        changed={i: row for i, row in after.items() if i in before and before[i] is not row},
+        added={i: row for i, row in after.items() if i not in before},
     )
 
 
@@ -77,10 +109,11 @@ def _restart_problems(old: EngineConfig, new: EngineConfig) -> list[Problem]:
     return [Problem(field=name, rule="restart_needed", message=message) for name in changed]
 
 
-def _policies(config: EngineConfig) -> Iterator[Policy]:
+def _policies(config: EngineConfig, unusable: Container[str]) -> Iterator[Policy]:
     for peer in config.peers:
+        acquire = peer.start is not StartMode.RESPONDER and peer.id not in unusable
         for selector in make_peer(peer).selectors:
-            yield Policy(peer.id, selector, peer.start is not StartMode.RESPONDER)
+            yield Policy(peer.id, selector, acquire)
 
 
 def own_address_problems(config: EngineConfig) -> list[Problem]:
@@ -93,23 +126,30 @@ def own_address_problems(config: EngineConfig) -> list[Problem]:
     return problems
 
 
-def data_path_problems(config: EngineConfig, capabilities: Capabilities) -> list[Problem]:
-    """What a peer wants and this data path cannot carry."""
-    problems = []
+def unusable_peers(config: EngineConfig, capabilities: Capabilities) -> dict[str, Problem]:
+    """Peers that want what this data path cannot carry, by id. The others are none the worse for it."""
+    found = {}
     for index, peer in enumerate(config.peers):
-        if peer.phase2.mode == "transport" and not capabilities.transport:
-            message = (
-                f"peer “{peer.name}” is set to transport mode, and the data path “{capabilities.name}” carries tunnel "
-                "mode only; choose tunnel mode on both gateways"
-            )
-            problems.append(Problem(field=f"peers.{index}.phase2.mode", rule="data_path", message=message))
-        if not capabilities.ah and any(proposal.protocol == "ah" for proposal in peer.phase2.proposals):
-            message = (
-                f"peer “{peer.name}” is set to AH, and the data path “{capabilities.name}” carries ESP only; choose "
-                "ESP on both gateways"
-            )
-            problems.append(Problem(field=f"peers.{index}.phase2.proposals", rule="data_path", message=message))
-    return problems
+        unusable = _unusable(peer, capabilities)
+        if unusable is not None:
+            field, message = unusable
+            found[peer.id] = Problem(field=f"peers.{index}.{field}", rule="data_path", message=message)
+    return found
+
+
+def _unusable(peer: PeerConfig, capabilities: Capabilities) -> tuple[str, str] | None:
+    """The field and a sentence, if the data path cannot carry what a peer is configured for."""
+    if peer.phase2.mode == "transport" and not capabilities.transport:
+        return "phase2.mode", (
+            f"peer “{peer.name}” is set to transport mode, and the data path “{capabilities.name}” carries tunnel mode "
+            "only; choose tunnel mode on both gateways"
+        )
+    if not capabilities.ah and any(proposal.protocol == "ah" for proposal in peer.phase2.proposals):
+        return "phase2.proposals", (
+            f"peer “{peer.name}” is set to AH, and the data path “{capabilities.name}” carries ESP only; choose ESP on "
+            "both gateways"
+        )
+    return None
 
 
 def _is_own(host: str) -> bool:

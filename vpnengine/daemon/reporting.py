@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Sequence
 
 from vpnengine.contract.config import PeerConfig
 from vpnengine.contract.status import EngineStatus, PeerStatus, SaStatus
@@ -22,9 +23,9 @@ class Reporter:
         self._dataplane = dataplane
         self._resting: dict[str, tuple[PeerConfig, str]] = {}
 
-    async def status_json(self, head: EngineStatus) -> str:
-        """``head`` with its peers put in, as one JSON text."""
-        parts: list[str] = []
+    async def status_json(self, head: EngineStatus, others: Sequence[PeerStatus] = ()) -> str:
+        """``head`` with its peers put in, and ``others`` that the protocol does not know, as one JSON text."""
+        parts = [status.model_dump_json() for status in others]
         peer_ids = self._endpoint.peer_ids()
         counters = self._dataplane.counters()
         for start in range(0, len(peer_ids), AT_ONCE):

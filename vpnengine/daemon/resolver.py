@@ -13,7 +13,7 @@ from vpnengine.contract.config import PeerConfig
 from vpnengine.dataplane.udp import MARK
 from vpnengine.ikev1.interface import Resolved, Unresolved
 
-AT_ONCE = 32
+AT_ONCE = 8
 
 
 class Resolver:

@@ -10,6 +10,7 @@ import asyncio
 import gc
 import logging
 import socket
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Collection
@@ -23,11 +24,13 @@ from vpnengine.contract.problems import Problem, Refused
 from vpnengine.contract.status import EngineStatus
 from vpnengine.contract.trace import NegotiationTrace
 from vpnengine.crypto.random import system_random
+from vpnengine.daemon import slices
 from vpnengine.daemon.journal import Journal
 from vpnengine.daemon.lag import LagMeter
-from vpnengine.daemon.reconcile import Difference, make_plan
+from vpnengine.daemon.reconcile import Difference, Plan, make_plan
 from vpnengine.daemon.reporting import Reporter
 from vpnengine.daemon.resolver import Resolver
+from vpnengine.daemon.unusable import Unusable, unusable_event
 from vpnengine.dataplane import udp
 from vpnengine.dataplane.base import SLICE_S, DataPlane, DataPlaneError, Policy
 from vpnengine.esp.sa import Address, Selector
@@ -55,7 +58,9 @@ from vpnengine.ikev1.natt import KEEPALIVE
 log = logging.getLogger(__name__)
 
 TRAFFIC_S = 1.0
-GC_THRESHOLDS = (50_000, 20, 1_000)  # a full collection stops everything: seldom, see _apply
+# The collector stops everything: little at a time, and all of it seldom, see _apply.
+GC_THRESHOLDS = (5_000, 5, 40_000)
+SWITCH_S = 0.001  # how long the loop waits for a thread that computes, each time that it has waited for anything
 ANY = ("0.0.0.0", "::")
 
 
@@ -90,6 +95,7 @@ class Engine:
         self._lag = LagMeter()
         self._peers: dict[str, PeerConfig] = {}
         self._policies: tuple[Policy, ...] = ()
+        self._unusable: dict[str, Unusable] = {}
         self._applying = asyncio.Lock()
         self._resolver = Resolver(self._run)
 
@@ -101,6 +107,7 @@ class Engine:
         :raises DataPlaneError: with a sentence for the administrator.
         """
         gc.set_threshold(*GC_THRESHOLDS)
+        sys.setswitchinterval(SWITCH_S)
         # Nothing that is applied through the control socket may come before, and be replaced by, the first one.
         async with self._applying:
             natt = self._open_sockets()
@@ -108,7 +115,7 @@ class Engine:
             for work in (self.journal.sync_forever, self._watch_traffic, self._lag.run, self._resolver.run):
                 self._spawn(work())
             self.emit("engine.started", dataplane=self._dataplane.capabilities.name)
-            await self._apply(self._first)
+            await self._apply([self._first])
 
     def _open_sockets(self) -> list[socket.socket]:
         listen = self.config.listen
@@ -302,28 +309,83 @@ class Engine:
 
         :raises Refused: if it needs a restart, a peer is this host itself, or a certificate cannot be used.
         """
+        box = [config]
+        del config  # thousands of rows that are there already are freed by the other thread, not here
         async with self._applying:
-            return await self._apply(config)
+            return await self._apply(box)
 
-    async def _apply(self, config: EngineConfig) -> Difference:
-        plan = await asyncio.to_thread(make_plan, self.config, config, self._dataplane.capabilities)
+    async def _apply(self, box: list[EngineConfig]) -> Difference:
+        plan = await asyncio.to_thread(self._plan, box)
         if plan.problems:
             raise Refused(list(plan.problems))
         if plan.effective:
-            self.config = config
-            self._peers = plan.peers
-            self._policies = plan.policies
-            self._set_policies()
-            self._run(Configure(config, frozenset(plan.difference.changed)))
+            self._commit(plan)
             counts = {name: len(ids) for name, ids in plan.difference.as_dict().items()}
             await self._dataplane.settled()
-            self.emit("engine.config.applied", revision=config.revision, **counts)
+            self.emit("engine.config.applied", revision=plan.config.revision, **counts)
             if self.applied_hook is not None:
-                await asyncio.to_thread(self.applied_hook, config)
+                await asyncio.to_thread(self.applied_hook, plan.config)
             # The collector would go through every row again and again, for a quarter of a second with thousands
             # of them. They form no cycles: they are freed by their counts, frozen or not.
             gc.freeze()
         return plan.difference
+
+    def _plan(self, box: list[EngineConfig]) -> Plan:
+        """On another thread: whatever takes long and changes nothing. The document in the box is used up."""
+        config = box.pop()
+        plan = make_plan(self.config, config, self._dataplane.capabilities)
+        if plan.effective and not plan.problems:
+            self._dataplane.prepare(plan.policies)
+        rows = list(config.peers)
+        del config
+        slices.free(rows)
+        return plan
+
+    def _commit(self, plan: Plan) -> None:
+        """All of a configuration becomes effective, or nothing.
+
+        :raises Refused: if the data path or the protocol fails; the configuration before is effective then.
+        """
+        before = self.config, self._peers, self._policies, self._unusable
+        self.config, self._peers, self._policies = plan.config, plan.peers, plan.policies
+        try:
+            self._set_policies()
+            self._run(Configure(plan.config, plan.changes))
+        except Exception as error:
+            self.config, self._peers, self._policies, self._unusable = before
+            self._restore()
+            log.exception("a configuration could not be made effective")
+            message = f"the engine failed over it, and the configuration before stays: {error}"
+            raise Refused([Problem(field="", rule="failed", message=message)]) from None
+        self._unusable = self._told(plan)
+
+    def _restore(self) -> None:
+        """Undo what was done of a configuration that failed half way."""
+        rows = tuple(self._peers.values())
+        for step in (
+            self._set_policies,
+            lambda: self._run(Configure(self.config.model_copy(update={"peers": rows}))),
+        ):
+            try:
+                step()
+            except Exception:
+                log.exception("the configuration before could not be restored in full")
+
+    def _told(self, plan: Plan) -> dict[str, Unusable]:
+        """Say which peers this data path cannot carry: once for each row."""
+        found = {}
+        for peer in plan.config.peers:
+            problem = plan.unusable.get(peer.id)
+            known = self._unusable.get(peer.id)
+            if problem is None:
+                continue
+            if known is not None and known.peer is peer:
+                found[peer.id] = known
+                continue
+            body = unusable_event(peer, problem)
+            self._publish([body])
+            found[peer.id] = Unusable(peer, problem, body, time.time())
+        return found
 
     # Status
 
@@ -341,7 +403,7 @@ class Engine:
             drops=dict(self._drops) | self._dataplane.drops(),
             conditions=tuple(conditions),
         )
-        return await self._reporter.status_json(head)
+        return await self._reporter.status_json(head, [one.status() for one in self._unusable.values()])
 
     def stats(self) -> dict[str, Any]:
         """Counters for machines."""
@@ -380,10 +442,12 @@ class Engine:
     def find_peer(self, name: str) -> str:
         """The id of a peer given by id or by name.
 
-        :raises Refused: if there is none.
+        :raises Refused: if there is none, or this data path cannot carry it.
         """
         for peer in self.config.peers:
             if name in (peer.id, peer.name):
+                if peer.id in self._unusable:
+                    raise Refused([self._unusable[peer.id].problem])
                 return peer.id
         message = f"no peer is called “{name}”; ctl status lists them"
         raise Refused([Problem(field="peer", rule="unknown_peer", message=message)])

@@ -27,7 +27,7 @@ class DataPlaneError(Exception):
 class Capabilities:
     """What a data path can carry. Without ``raw_esp`` the engine forces UDP encapsulation.
 
-    A peer that is configured for what is not here (``transport`` mode, ``ah``) is refused with the whole configuration.
+    A peer that is configured for what is not here (``transport`` mode, ``ah``) is left out.
     """
 
     name: str
@@ -96,6 +96,12 @@ class DataPlane(ABC):
     @abstractmethod
     async def close(self) -> None:
         """Remove devices, routes and rules that this data path made. Idempotent."""
+
+    def prepare(self, policies: tuple[Policy, ...]) -> None:  # noqa: B027 - most have nothing that takes long
+        """``set_policies`` will follow with this very tuple: work out on this other thread what takes long.
+
+        Nothing becomes effective by it, and perhaps something else follows.
+        """
 
     @abstractmethod
     def set_policies(self, policies: Iterable[Policy]) -> None:

@@ -13,6 +13,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from pyroute2.netlink.exceptions import NetlinkError
 
@@ -82,6 +83,22 @@ class _Waiting:
     asked: float = 0.0
 
 
+class _Tables(NamedTuple):
+    """What is looked up of some policies."""
+
+    policies: tuple[Policy, ...]
+    table: PolicyTable
+    by_peer: dict[str, dict[Selector, None]]
+    selectors: dict[Selector, None]
+
+    @staticmethod
+    def of(policies: tuple[Policy, ...]) -> _Tables:
+        by_peer: dict[str, dict[Selector, None]] = {}
+        for policy in policies:
+            by_peer.setdefault(policy.peer_id, {})[policy.selector] = None
+        return _Tables(policies, PolicyTable(policies), by_peer, dict.fromkeys(p.selector for p in policies))
+
+
 class UserspaceDataPlane(DataPlane):
     """TUN and ESP in UDP, one packet at a time on the event loop."""
 
@@ -98,6 +115,7 @@ class UserspaceDataPlane(DataPlane):
         self._sockets: dict[int, socket.socket] = {}
         self._upcalls: Upcalls | None = None
         self._policies: tuple[Policy, ...] = ()
+        self._prepared: _Tables | None = None
         self._table = PolicyTable()
         self._by_peer: dict[str, dict[Selector, None]] = {}
         self._by_spi: dict[int, _Sa] = {}
@@ -171,22 +189,23 @@ class UserspaceDataPlane(DataPlane):
         self._policies, self._table, self._fragments = (), PolicyTable(), Fragments()
         self._addresses, self._upcalls = (), None
 
+    def prepare(self, policies: tuple[Policy, ...]) -> None:
+        """Make the tables of these policies."""
+        self._prepared = _Tables.of(policies)
+
     def set_policies(self, policies: Iterable[Policy]) -> None:
         """Make exactly these policies effective."""
         wanted = tuple(policies)
-        if wanted == self._policies:
+        prepared, self._prepared = self._prepared, None
+        if wanted is self._policies or (prepared is None and wanted == self._policies):
             return
-        self._policies = wanted
-        self._table = PolicyTable(wanted)
-        self._by_peer = {}
-        for policy in wanted:
-            self._by_peer.setdefault(policy.peer_id, {})[policy.selector] = None
+        tables = prepared if prepared is not None and prepared.policies is wanted else _Tables.of(wanted)
+        self._policies, self._table, self._by_peer = tables.policies, tables.table, tables.by_peer
         for sa in self._by_spi.values():
             sa.admits = self._admitted(sa.pair)
-        selectors = {policy.selector for policy in wanted}
-        self._waiting = {s: w for s, w in self._waiting.items() if s in selectors}
+        self._waiting = {s: w for s, w in self._waiting.items() if s in tables.selectors}
         if self._routes is not None:
-            self._routes.set(policy.selector for policy in wanted)
+            self._routes.set(tables.selectors)
 
     def set_addresses(self, addresses: Iterable[str]) -> None:
         """Give the device these addresses, and no others of ours."""

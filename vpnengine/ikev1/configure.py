@@ -8,9 +8,10 @@ from vpnengine.contract.config import EngineConfig, PeerConfig, StartMode
 from vpnengine.contract.remote_access import ConfigServer
 from vpnengine.ikev1 import addresses, clients, informational, lifecycle, negotiate, pairs, signature_proof
 from vpnengine.ikev1.core import Core
+from vpnengine.ikev1.interface import Changes
 from vpnengine.ikev1.model import Peer, make_peer
 
-ADD_AT_ONCE = 64
+AT_ONCE = 32
 _PHASE1_FIELDS = (
     *("remote", "alternates", "local_address", "local_identity", "remote_identity", "exchange", "phase1"),
     *("xauth", "mode_config", "nat_traversal", "authentication", "psk", "certificate", "private_key", "trusted_cas"),
@@ -18,44 +19,56 @@ _PHASE1_FIELDS = (
 _PHASE2_FIELDS = ("phase2",)
 
 
-def configure(core: Core, config: EngineConfig, changed: frozenset[str] | None = None) -> None:
-    """Add, change and remove peers so that exactly those of ``config`` remain.
+def configure(core: Core, config: EngineConfig, changes: Changes | None = None) -> None:
+    """Add, change and remove peers so that exactly those of ``config`` remain; thousands of them in portions.
 
-    ``changed`` spares the comparison of thousands of rows where the caller has made it already.
+    ``changes`` spares the comparison of thousands of rows where the caller has made it already.
     """
+    changes = changes or _compare(core, config)
     core.listen = config.listen
     core.forget_quiet()
     core.users.configure(config.xauth)
     renewed = core.leases.configure(config.pools)
-    wanted = {peer.id: peer for peer in config.peers}
+    # What goes makes room for what comes.
+    core.pending |= dict.fromkeys(changes.removed)
+    core.pending |= changes.changed
+    core.pending |= changes.added
     for peer in list(core.peers.values()):
-        if peer.id not in wanted:
-            _remove(core, peer)
-    core.unborn = {}
-    for peer_config in config.peers:
-        known = core.peers.get(peer_config.id)
-        if known is None:
-            core.unborn[peer_config.id] = peer_config
-        elif peer_config.id in changed if changed is not None else known.config != peer_config:
-            _change(core, known, peer_config)
-        else:
-            _check_clients(core, known, renewed)
-    _add_some(core)
+        if peer.clients and peer.id not in core.pending:
+            _check_clients(core, peer, renewed)
+    _settle_some(core)
 
 
-def _add_some(core: Core) -> None:
-    """Thousands of new peers come in portions, so that the tunnels that are there do not wait for them."""
-    for peer_id in list(itertools.islice(core.unborn, ADD_AT_ONCE)):
-        born(core, peer_id)
-    if core.unborn:
-        core.timers.set(("configure",), core.now, "add the next peers", lambda: _add_some(core))
+def _compare(core: Core, config: EngineConfig) -> Changes:
+    wanted = {peer.id: peer for peer in config.peers}
+    kept = {peer_id: peer for peer_id, peer in wanted.items() if peer_id in core.peers}
+    return Changes(
+        removed=tuple(peer_id for peer_id in (*core.peers, *core.pending) if peer_id not in wanted),
+        changed={peer_id: peer for peer_id, peer in kept.items() if core.peers[peer_id].config != peer},
+        added={peer_id: peer for peer_id, peer in wanted.items() if peer_id not in kept},
+    )
 
 
-def born(core: Core, peer_id: str) -> None:
-    """Add a peer that waits for its portion; nothing happens if there is none of that id."""
-    config = core.unborn.pop(peer_id, None)
-    if config is not None:
+def _settle_some(core: Core) -> None:
+    """Thousands of peers come and go in portions, so that the tunnels that are there do not wait for them."""
+    for peer_id in list(itertools.islice(core.pending, AT_ONCE)):
+        settle(core, peer_id)
+    if core.pending:
+        core.timers.set(("configure",), core.now, "settle the next peers", lambda: _settle_some(core))
+
+
+def settle(core: Core, peer_id: str) -> None:
+    """Give a peer that waits for its portion what is configured; nothing happens to any other."""
+    if peer_id not in core.pending:
+        return
+    config, known = core.pending.pop(peer_id), core.peers.get(peer_id)
+    if config is None:
+        if known is not None:
+            _remove(core, known)
+    elif known is None:
         _add(core, config)
+    elif known.config != config:
+        _change(core, known, config)
 
 
 def _check_clients(core: Core, peer: Peer, renewed: set[str]) -> None:

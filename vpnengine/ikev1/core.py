@@ -80,7 +80,7 @@ class Core:
         self.counters: Counter[str] = Counter()
         self.fragments = Reassembly()
         self.trace = Trace(keep_messages)
-        self.unborn: dict[str, PeerConfig] = {}
+        self.pending: dict[str, PeerConfig | None] = {}  # what is configured and not settled yet; None goes
         self.pacing = Pacing(lambda action: self.timers.set(("pacing",), self.now, "begin the next", action))
         self._quiet: dict[tuple[str, str], float] = {}
         self._quiet_peers: dict[tuple[str, str], float] = {}

@@ -135,12 +135,16 @@ class IkeEndpoint:
 
     def peer_ids(self) -> list[str]:
         """The configured peers, those included that are still being added."""
-        return [*self._core.peers, *self._core.unborn]
+        core = self._core
+        known = [peer_id for peer_id in core.peers if core.pending.get(peer_id, True) is not None]
+        return known + [
+            peer_id for peer_id, row in core.pending.items() if row is not None and peer_id not in core.peers
+        ]
 
     def peer_status(self, peer_id: str, now: float) -> PeerStatus | None:
         """The state of one peer, as in ``peer_statuses``; None if it is not configured."""
         self._core.now = now
-        configure.born(self._core, peer_id)
+        configure.settle(self._core, peer_id)
         peer = self._core.peers.get(peer_id)
         return status.peer_status(self._core, peer) if peer else None
 
@@ -198,7 +202,7 @@ class IkeEndpoint:
         core.now = now
         match command:
             case Configure():
-                configure.configure(core, command.config, command.changed)
+                configure.configure(core, command.config, command.changes)
             case InitiatePeer(peer_id, None):
                 row = self._peer(peer_id)
                 for one in [c for c in row.clients.values() if c.current() is not None] or [row]:
@@ -218,7 +222,7 @@ class IkeEndpoint:
                 self._report(command)
 
     def _peer(self, peer_id: str) -> Peer:
-        configure.born(self._core, peer_id)
+        configure.settle(self._core, peer_id)
         try:
             return self._core.peers[peer_id]
         except KeyError:

@@ -7,9 +7,10 @@ then drains ``transmits``, ``effects`` and ``events`` and arms one timer for ``n
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from vpnengine.contract.config import EngineConfig
+from vpnengine.contract.config import EngineConfig, PeerConfig
 from vpnengine.esp.sa import Address, IpsecSaPair, Selector
 
 
@@ -72,14 +73,23 @@ Effect = InstallSa | RemoveSa | MoveSa | Resolve | PoliciesChanged
 
 
 @dataclass(frozen=True)
+class Changes:
+    """What differs from the configuration before: ids of peers that go, and rows of others by their ids."""
+
+    removed: tuple[str, ...]
+    changed: Mapping[str, PeerConfig]
+    added: Mapping[str, PeerConfig]
+
+
+@dataclass(frozen=True)
 class Configure:
     """Make ``config`` effective: new peers are added, missing ones torn down, equal ones left alone.
 
-    ``changed`` are the ids of kept peers whose rows differ, for a caller that knows; None compares all.
+    ``changes`` is for a caller that has compared all peers already; of the peers then only those of it count.
     """
 
     config: EngineConfig
-    changed: frozenset[str] | None = None
+    changes: Changes | None = None
 
 
 @dataclass(frozen=True)

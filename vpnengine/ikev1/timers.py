@@ -6,7 +6,7 @@ import heapq
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 
-AT_ONCE = 32  # many tunnels of one age have their timers at one moment; packets must get through between them
+AT_ONCE = 16  # many tunnels of one age have their timers at one moment; packets must get through between them
 
 SLACK = 64
 

@@ -17,6 +17,19 @@ ENTRIES = (
         "Configuration applied",
     ),
     Entry(
+        "engine.peer.unusable",
+        Severity.ERROR,
+        0,
+        "the tunnel is left out: {reason}",
+        "The data path cannot carry this peer",
+        "The peer is configured for transport mode or AH, and the data path that this engine was started with carries "
+        "neither. Its traffic is dropped, so that it does not leave in the clear; every other tunnel goes on.",
+        "Choose tunnel mode and ESP under Phase 2, or a data path that carries what the peer wants.",
+        "Ask the gateway's administrator to use ESP in tunnel mode.",
+        Side.LOCAL,
+        confidence=Confidence.CERTAIN,
+    ),
+    Entry(
         "engine.peer.unresolved",
         Severity.ERROR,
         1,
