@@ -57,7 +57,8 @@ impl Socket {
     }
 
     fn bind(inner: socket2::Socket, local: SocketAddr, mark: u32) -> io::Result<Self> {
-        if local.is_ipv6() {
+        // A raw IPv6 socket never takes IPv4, and refuses the option.
+        if local.is_ipv6() && inner.r#type()? == Type::DGRAM {
             inner.set_only_v6(true)?;
         }
         if mark != 0 {

@@ -1,1 +1,0 @@
-//! Rules for the headers of inner packets, as functions on slices: ECN, DSCP, TTL, DF, MTU, MSS, fragments.
