@@ -60,6 +60,8 @@ def authority(label: str = "Root", issuer: str | None = None) -> str:
     """The certificate of a CA as PEM; its own issuer unless one is named."""
     builder = _builder(label, issuer or label, "rsa2048", (-30, 300))
     builder = builder.add_extension(x509.BasicConstraints(True, None), critical=True)
+    own = x509.SubjectKeyIdentifier.from_public_key(_key("rsa2048", label).public_key())
+    builder = builder.add_extension(own, critical=False)
     usage = x509.KeyUsage(False, False, False, False, False, True, True, False, False)
     builder = builder.add_extension(usage, critical=True)
     return _pem(builder.sign(_key("rsa2048", issuer or label), hashes.SHA256()))
@@ -67,12 +69,24 @@ def authority(label: str = "Root", issuer: str | None = None) -> str:
 
 @functools.cache
 def certificate(
-    common: str, kind: str = "rsa2048", days: tuple[int, int] = (-30, 300), issuer: str = "Root", names: int = 1
+    common: str,
+    kind: str = "rsa2048",
+    days: tuple[int, int] = (-30, 300),
+    issuer: str = "Root",
+    names: int = 1,
+    *,
+    name: str | None = None,
+    purpose: x509.ObjectIdentifier | None = None,
 ) -> Certificate:
-    """A gateway's certificate for a DNS name; ``names`` more of them make it larger."""
+    """A gateway's certificate for a DNS name; ``names`` more of them make it larger.
+
+    ``name`` is the DNS name if it is another than the common name; ``purpose`` the only one that it is for.
+    """
     builder = _builder(common, issuer, kind, days)
-    wanted = [common] + [f"name-{n}-that-makes-it-larger.example.com" for n in range(1, names)]
+    wanted = [name or common] + [f"name-{n}-that-makes-it-larger.example.com" for n in range(1, names)]
     builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName(n) for n in wanted]), critical=False)
+    if purpose is not None:
+        builder = builder.add_extension(x509.ExtendedKeyUsage([purpose]), critical=False)
     signed = builder.sign(_key("rsa2048", issuer), hashes.SHA256())
     private = _key(kind, common).private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
@@ -82,11 +96,14 @@ def certificate(
 
 
 @functools.cache
-def revocations(serial: int) -> str:
-    """A list of the root's with one revoked certificate, as PEM."""
+def revocations(serial: int, days: int = 10) -> str:
+    """A list of the root's with one revoked certificate, as PEM; the next one is due in ``days``."""
     row = x509.RevokedCertificateBuilder().serial_number(serial).revocation_date(_NOW - _DAY).build()
     builder = x509.CertificateRevocationListBuilder().issuer_name(_name("Root"))
-    builder = builder.last_update(_NOW - _DAY).next_update(_NOW + 10 * _DAY).add_revoked_certificate(row)
+    builder = builder.last_update(_NOW - 5 * _DAY).next_update(_NOW + days * _DAY).add_revoked_certificate(row)
+    # charon finds a list by the key of its issuer.
+    of_root = x509.AuthorityKeyIdentifier.from_issuer_public_key(_key("rsa2048", "Root").public_key())
+    builder = builder.add_extension(of_root, critical=False)
     return _pem(builder.sign(_key("rsa2048", "Root"), hashes.SHA256()))
 
 
@@ -114,6 +131,11 @@ def credentials(mine: Certificate, theirs: Certificate, **ours: Any) -> Credenti
         secrets += ({"kind": "cert", "type": "X509", "flag": "NONE", "data": theirs.above},)
     local = {"auth": "pubkey", "certs": [theirs.pem], "id": MOON}
     return Credentials(changes | ours, {"local": local, "remote": {"auth": "pubkey", "id": SUN}}, secrets)
+
+
+def at_the_peer(made: Credentials, *secrets: Settings, **theirs: Any) -> Credentials:
+    """The same with other secrets or sections at the peer."""
+    return Credentials(made.ours, {**made.theirs, **theirs}, secrets or made.secrets)
 
 
 def usual(kind: str = "rsa2048", **ours: Any) -> Credentials:

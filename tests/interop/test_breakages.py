@@ -32,3 +32,4 @@ def test_every_finding_is_about_a_code_with_advice() -> None:
     for scenario, role in ROWS:
         entry = CATALOGUE[scenario.found[role].code]
         assert entry.here and entry.there and scenario.found[role].hint
+        assert entry.confidence is not None, f"{entry.code} does not say how sure it is"

@@ -9,7 +9,7 @@ import hmac
 from collections.abc import Callable
 
 from vpnengine.contract.events import Side
-from vpnengine.ikev1 import agreements, channel, dpd, keys, lifecycle, pairs, quick_mode, xauth
+from vpnengine.ikev1 import agreements, channel, dpd, keys, lifecycle, pairs, quick_mode, refusals, xauth
 from vpnengine.ikev1.core import Core
 from vpnengine.ikev1.model import IsakmpSa
 from vpnengine.ikev1.states import Phase1, Role
@@ -161,7 +161,7 @@ def _notified(core: Core, sa: IsakmpSa, notification: Notification) -> None:
     elif number < c.Notify.CONNECTED and sa.state is Phase1.XAUTH:
         xauth.ended_by_peer(core, sa)
     elif number < c.Notify.CONNECTED and (sa.state is not Phase1.ESTABLISHED or _refuses_us(core, sa, number)):
-        lifecycle.refused_identity(core, sa, c.notify_name(number))
+        refusals.by_notification(core, sa, c.notify_name(number))
     elif number < c.Notify.CONNECTED:
         quick_mode.refused(core, sa, notification)
     elif number not in _QUIET_NOTIFIES:

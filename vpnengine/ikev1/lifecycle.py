@@ -13,7 +13,7 @@ from vpnengine.ikev1 import (
     natt,
     negotiate,
     pairs,
-    signature_proof,
+    refusals,
     xauth,
 )
 from vpnengine.ikev1.core import Core
@@ -22,7 +22,7 @@ from vpnengine.ikev1.interface import Transmit
 from vpnengine.ikev1.lifetimes import Life
 from vpnengine.ikev1.model import IsakmpSa, Peer
 from vpnengine.ikev1.states import Phase1, Role
-from vpnengine.isakmp.constants import HYBRID_METHODS, SIGNATURE_METHODS
+from vpnengine.isakmp.constants import SIGNATURE_METHODS
 
 HALF_OPEN_S = 30.0
 SILENT_S = 8.0
@@ -210,7 +210,8 @@ def half_open_over(core: Core, sa: IsakmpSa) -> None:
     """A peer has begun phase 1 and not finished it."""
     if sa.state in (Phase1.MM4_SENT, Phase1.AM2_SENT) and not sa.suspect_psk and not sa.peer.decoy:
         core.counters["phase 1 failed"] += 1
-        core.emit("ike.phase1.timeout", sa=sa, evidence=_waited(core, sa), cookies=sa.name)
+        hint, more = refusals.in_silence(sa) or (None, {})
+        core.emit("ike.phase1.timeout", sa=sa, hint=hint, evidence=_waited(core, sa) | more, cookies=sa.name)
     forget(core, sa)
 
 
@@ -455,45 +456,12 @@ def deleted_by_peer(core: Core, sa: IsakmpSa) -> None:
         xauth.ended_by_peer(core, sa)
         return
     core.emit("ike.phase1.peer_deleted", sa=sa, cookies=sa.name)
+    at_once = refusals.is_at_once(core, sa)
     forget(core, sa)
     if any(other.state is Phase1.ESTABLISHED for other in peer.sas) or peer.negotiating() is not None:
         return
+    if at_once:
+        core.emit_fault(refusals.by_delete(sa), sa=sa)
     for pair in list(peer.pairs):
         pairs.remove(core, peer, pair, "ike.phase2.deleted")
     pairs.reopen(core, peer)
-
-
-def refused_identity(core: Core, sa: IsakmpSa, name: str) -> None:
-    """An authentic error while phase 1 is being finished: the secret is right, something else is not.
-
-    Where signatures prove who is who, the keys prove nothing, and it is the certificate that is refused.
-    """
-    if sa.peer.config.signs:
-        fail_with(core, sa, _Refusal("ike.phase1.certificate.refused", *signature_proof.refusal(sa, name), name))
-        return
-    if sa.method in HYBRID_METHODS:
-        hint = (
-            f"The peer refuses this side's identity “{sa.local_identity}” ({name}); no certificate and no password has "
-            "been asked for yet. Enter in the field Local identity the one that the peer expects, often the name of a "
-            "group, and set the peer to hybrid authentication."
-        )
-        fail_with(
-            core, sa, _Refusal("ike.phase1.notify", hint, {"identity sent": sa.local_identity, "answer": name}, name)
-        )
-        return
-    hint = (
-        f"The peer knows the same pre-shared secret, but refuses this side's identity “{sa.local_identity}” ({name}). "
-        "Enter in the field Local identity the one that the peer expects. If it is right, set the peer's phase 1 to "
-        "main mode and turn XAUTH off there: one that wants aggressive mode, or a user's password, refuses in the same "
-        "way."
-    )
-    evidence = {"identity sent": sa.local_identity, "answer": name}
-    fail_with(core, sa, _Refusal("ike.phase1.notify", hint, evidence, name))
-
-
-class _Refusal(PeerFault):
-    """The peer's notification, as a fault whose text names it."""
-
-    def __init__(self, code: str, hint: str, evidence: dict[str, str], name: str) -> None:
-        super().__init__(code, hint=hint, evidence=evidence)
-        self.arguments = {"notify": name}

@@ -19,6 +19,7 @@ from vpnengine.ikev1 import (
     negotiate,
     pairs,
     proposals,
+    refusals,
     retransmit,
 )
 from vpnengine.ikev1.core import Core
@@ -87,7 +88,8 @@ def _repeat(core: Core, sa: IsakmpSa, exchange: QuickExchange) -> None:
 
 def _timeout(core: Core, sa: IsakmpSa, exchange: QuickExchange) -> None:
     core.counters["phase 2 failed"] += 1
-    core.emit("ike.phase2.timeout", sa=sa, selector=exchange.selector, cookies=sa.name)
+    hint, evidence = refusals.in_silence(sa) or (None, {})
+    core.emit("ike.phase2.timeout", sa=sa, selector=exchange.selector, hint=hint, evidence=evidence, cookies=sa.name)
     if exchange.role is Role.RESPONDER:
         _tell_gone(core, sa, exchange.spi_in, GONE_TIMES)
     _abandon(core, sa, exchange)

@@ -181,7 +181,8 @@ def refusal(sa: IsakmpSa, name: str) -> tuple[str, dict[str, str]]:
     if wanted:
         evidence["CAs that the peer trusts"] = wanted
     if wanted and not any(ca.same(link.issuer) for ca in sa.wanted_cas for link in chain):
-        return f"{hint} It asks for one of {wanted}: put such a certificate into the field Certificate.", evidence
+        asks = f"It asks for one of {wanted}: put such a certificate into the field Certificate, with the CAs between."
+        return f"{hint} {asks}", evidence
     if sa.method in c.HYBRID_METHODS and sa.role is Role.INITIATOR:
         hint += " Many gateways know hybrid authentication only where the user's side begins: let the peer begin."
     return (

@@ -61,6 +61,7 @@ ROWS = (
         theirs={"remote": _PSK | {"id": SUN}},
         ours={"local_identity": identity("fqdn", "wrong.example.com")},
         initiator=Finding("ike.phase1.notify", "peer", "Local identity"),
+        responder=Finding("ike.phase1.dropped", "peer", "Local identity"),
     ),
     _row(
         "their-identity",

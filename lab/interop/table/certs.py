@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
+from typing import Any
+
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from lab.interop import life, pki
 from lab.interop.model import BOTH, Finding, Role, Scenario
@@ -87,13 +91,91 @@ def _revoked() -> pki.Credentials:
     return pki.usual(crl=pki.revocations(pki.certificate(pki.MOON, "rsa2048").serial))
 
 
+def _stale_crl() -> pki.Credentials:
+    return pki.usual(crl=pki.revocations(1, -1))
+
+
+def _of_the_peer(**changes: Any) -> Callable[[], pki.Credentials]:
+    """The peer's certificate is another one."""
+    return lambda: pki.credentials(pki.certificate(pki.SUN), pki.certificate(pki.MOON, **changes))
+
+
+def _without_the_name() -> pki.Credentials:
+    """The peer's certificate does not say its name; charon then sends its subject."""
+    theirs = pki.certificate(pki.MOON, name="mars.example.com")
+    made = pki.credentials(pki.certificate(pki.SUN), theirs)
+    return pki.at_the_peer(made, local={"auth": "pubkey", "certs": [theirs.pem]})
+
+
+def _incomplete() -> pki.Credentials:
+    """The peer has a CA between its certificate and the root, and does not send it."""
+    made = pki.credentials(pki.certificate(pki.SUN), pki.certificate(pki.MOON, issuer="Middle"))
+    return pki.at_the_peer(made, *made.secrets[:2])
+
+
+def _other_key() -> pki.Credentials:
+    """The peer's private key is not that of its certificate."""
+    made = pki.usual()
+    other = {"kind": "key", "type": "any", "data": pki.certificate("mars.example.com").key}
+    return pki.at_the_peer(made, other, made.secrets[1])
+
+
+def _peer_trusts_another_ca() -> pki.Credentials:
+    """Our certificate is from a CA that the peer does not know; the peer's own is good."""
+    made = pki.usual()
+    stranger = {"kind": "cert", "type": "X509", "flag": "CA", "data": pki.authority("Somebody")}
+    return pki.at_the_peer(made, made.secrets[0], stranger)
+
+
+def _peer_expects_another() -> pki.Credentials:
+    return pki.at_the_peer(pki.usual(), remote={"auth": "pubkey", "id": "mars.example.com"})
+
+
+def _peer_has_revoked_ours() -> pki.Credentials:
+    made = pki.usual()
+    crl = pki.revocations(pki.certificate(pki.SUN, "rsa2048").serial)
+    return pki.at_the_peer(made, *made.secrets, {"kind": "cert", "type": "X509_CRL", "flag": "NONE", "data": crl})
+
+
+def _ours_incomplete() -> pki.Credentials:
+    made = pki.credentials(pki.certificate(pki.SUN, issuer="Middle"), pki.certificate(pki.MOON))
+    return pki.Credentials(
+        {**made.ours, "certificate": pki.certificate(pki.SUN, issuer="Middle").pem}, made.theirs, made.secrets
+    )
+
+
+def _refused(name: str, kin: str, credentials: object, hint: str) -> Scenario:
+    """The peer does not accept ours: as responder it says so, as initiator it only deletes what stands."""
+    found = {
+        Role.INITIATOR: Finding("ike.phase1.certificate.refused", "peer", hint),
+        Role.RESPONDER: Finding("ike.phase1.dropped", "peer", hint),
+    }
+    return Scenario(f"broken-cert-{name}", kin, broken, BOTH, credentials=credentials, found=found)  # type: ignore[arg-type]
+
+
+_MAIL = ExtendedKeyUsageOID.EMAIL_PROTECTION
+_AGGRESSIVE: dict[str, Any] = {"ours": {"exchange": "aggressive"}, "theirs": {"aggressive": "yes"}}
+
 BREAKAGES = (
+    _broken("stale-crl", "crl-from-cache", _stale_crl, "crl", "local", "Revocation list"),
+    _broken("without-the-name", "x509-id", _without_the_name, "name", "local", "mars.example.com"),
+    _broken("weak-key", "x509-weak", _of_the_peer(kind="rsa1024"), "weak", "peer", "what is weak can be forged"),
+    _broken("other-purpose", "x509-usage", _of_the_peer(purpose=_MAIL), "invalid", "peer", "Nothing on this side"),
+    _broken("chain-incomplete", "multi-level-ca", _incomplete, "unknown_ca", "local", "CN=Middle"),
+    _broken("peers-key-missing", "x509-key", _other_key, "refused", "peer", "Local identity", roles=(Role.INITIATOR,)),
+    _refused("ours-unknown-ca", "multi-level-ca", _peer_trusts_another_ca, "It asks for one of"),
+    _refused("ours-other-name", "x509-id", _peer_expects_another, "Local identity"),
+    _refused("ours-revoked", "crl-revoked", _peer_has_revoked_ours, "the peer's log says"),
+    _refused("ours-chain-incomplete", "multi-level-ca", _ours_incomplete, "with the CAs between"),
+    _broken("aggressive-expired", "rw-cert-aggressive", _expired, "expired", "peer", "expired", **_AGGRESSIVE),
+    _broken("aggressive-unknown-ca", "rw-cert-aggressive", _unknown_ca, "unknown_ca", "local", "CA", **_AGGRESSIVE),
+    _broken("aggressive-other-name", "x509-id", _other_name, "name", "local", "Remote identity", **_AGGRESSIVE),
     _broken("expired", "x509-expired", _expired, "expired", "peer", "expired"),
     _broken("not-yet-valid", "x509-expired", _not_yet, "not_yet_valid", "unknown", "clock"),
     _broken("other-name", "x509-id", _other_name, "name", "local", "Remote identity"),
     _broken("unknown-ca", "multi-level-ca", _unknown_ca, "unknown_ca", "local", "CA"),
     _broken("revoked", "crl-revoked", _revoked, "revoked", "peer", "Revocation list"),
-    _broken("ours-expired", "x509-expired", _ours_expired, "own", "local", "new certificate", roles=(Role.INITIATOR,)),
+    _broken("ours-expired", "x509-expired", _ours_expired, "own", "local", "new certificate"),
     Scenario(
         "broken-cert-ike-fragments-dropped",
         "fragmentation",

@@ -132,6 +132,20 @@ ENTRIES = (
         "The peer restarted, its configuration changed, or its lifetime ended.",
     ),
     Entry(
+        "ike.phase1.dropped",
+        Severity.WARNING,
+        1,
+        "the peer ended phase 1 as soon as this side had proven itself.",
+        "The peer probably refuses this side's proof",
+        "The peer began, accepted and sent proofs, and deleted the SA before it asked for anything: so do gateways "
+        "that do not accept this side's certificate or identity.",
+        "Compare the fields Local identity and Certificate with what the peer expects and trusts.",
+        "Let the gateway expect the identity that this side sends, and trust the CA of its certificate; its log says "
+        "what it refused.",
+        Side.PEER,
+        confidence=Confidence.PROBABLE,
+    ),
+    Entry(
         "ike.initial_contact",
         Severity.INFO,
         1,
