@@ -26,12 +26,12 @@ def open_tun(name: str) -> int:
     try:
         fd = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
-        raise DataPlaneError(_sentence(error)) from None
+        raise DataPlaneError(sentence(error)) from None
     try:
         fcntl.ioctl(fd, _TUNSETIFF, struct.pack("16sH22x", name.encode(), _IFF_TUN | _IFF_NO_PI))
     except OSError as error:
         os.close(fd)
-        raise DataPlaneError(_sentence(error, name)) from None
+        raise DataPlaneError(sentence(error, name)) from None
     return fd
 
 
@@ -45,7 +45,8 @@ def device_state(name: str) -> DeviceState:
     return "up" if struct.unpack_from("16sH", answer)[1] & _IFF_UP else "down"
 
 
-def _sentence(error: OSError, name: str = "") -> str:
+def sentence(error: OSError, name: str = "") -> str:
+    """Why there is no device, for the administrator."""
     if error.errno == errno.ENOENT:
         return "this host has no /dev/net/tun; load the kernel module tun, or give the container that device"
     if error.errno in (errno.EPERM, errno.EACCES):

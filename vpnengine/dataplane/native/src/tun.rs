@@ -132,6 +132,18 @@ impl Queue {
         })
     }
 
+    /// For tests: a descriptor that keeps packets apart, such as a `SOCK_SEQPACKET` socket, in place of a device.
+    pub fn stand_in(fd: OwnedFd) -> Self {
+        let offloads = Offloads {
+            tso: true,
+            uso: true,
+        };
+        Self {
+            file: File::from(fd),
+            offloads,
+        }
+    }
+
     /// What the kernel agreed to.
     pub fn offloads(&self) -> Offloads {
         self.offloads

@@ -72,6 +72,29 @@ impl Socket {
     ///
     /// Errors: `InvalidInput` if it is neither UDP nor raw, IPv4 nor IPv6; what the system says otherwise.
     pub fn adopt(fd: OwnedFd) -> io::Result<Self> {
+        let socket = Self::take(fd)?;
+        socket.set_options()?;
+        Ok(socket)
+    }
+
+    /// Take over a bound UDP socket that others send from too: neither its rule for DF nor its error queue is touched,
+    /// which would change what they are told.
+    ///
+    /// Errors: as [`Socket::adopt`].
+    pub fn share(fd: OwnedFd) -> io::Result<Self> {
+        let socket = Self::take(fd)?;
+        if socket.v6 {
+            socket.set(libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO, 1)?;
+            socket.set(libc::IPPROTO_IPV6, libc::IPV6_RECVTCLASS, 1)?;
+        } else {
+            socket.set(libc::IPPROTO_IP, libc::IP_PKTINFO, 1)?;
+            socket.set(libc::IPPROTO_IP, libc::IP_RECVTOS, 1)?;
+        }
+        socket.set_offloads();
+        Ok(socket)
+    }
+
+    fn take(fd: OwnedFd) -> io::Result<Self> {
         let inner = socket2::Socket::from(fd);
         let v6 = match inner.domain()? {
             Domain::IPV4 => false,
@@ -94,15 +117,13 @@ impl Socket {
             }
         };
         inner.set_nonblocking(true)?;
-        let socket = Self {
+        Ok(Self {
             inner,
             v6,
             raw,
             gso: AtomicBool::new(false),
             fragmenting: AtomicU8::new(u8::MAX),
-        };
-        socket.set_options()?;
-        Ok(socket)
+        })
     }
 
     fn set_options(&self) -> io::Result<()> {
@@ -120,13 +141,17 @@ impl Socket {
             }
         }
         self.set_fragmenting(Fragmenting::Forbidden)?;
+        self.set_offloads();
+        Ok(())
+    }
+
+    fn set_offloads(&self) {
         if !self.raw {
             // Size 0 changes nothing; a kernel that refuses it has no UDP GSO (before Linux 4.18).
             self.set_gso(self.set(libc::SOL_UDP, libc::UDP_SEGMENT, 0).is_ok());
             // Before Linux 5.0 there is no UDP GRO; then datagrams come one by one.
             let _ = self.set_gro(true);
         }
-        Ok(())
     }
 
     fn set(&self, level: libc::c_int, option: libc::c_int, value: libc::c_int) -> io::Result<()> {

@@ -1,1 +1,0 @@
-//! The worker threads and the way of a packet through them.
