@@ -40,6 +40,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--keep-messages", action="store_true", help="keep whole messages and their keys in memory, for ctl capture"
     )
     parser.add_argument("--tun", metavar="NAME", default="culvert0", help="name of the TUN device")
+    parser.add_argument(
+        "--dataplane",
+        choices=("auto", "native", "userspace"),
+        default=os.environ.get("CULVERT_DATAPLANE") or None,
+        help="carry packets this way whatever the configuration says: native (threads), userspace (Python)",
+    )
     parser.add_argument("--bind", metavar="ADDRESS", action="append", help="listen on this address only (repeatable)")
 
 
@@ -93,7 +99,9 @@ def _load_saved(path: Path) -> EngineConfig | None:
 
 
 async def _serve(options: argparse.Namespace, config: EngineConfig, journal: Path) -> int:
-    dataplane = create(config.dataplane, options.tun)
+    # A configuration for tests that carries nothing stays what it is.
+    kind = config.dataplane if config.dataplane == "fake" else options.dataplane or config.dataplane
+    dataplane = create(kind, options.tun)
     engine = Engine(config, dataplane, Journal(journal), tuple(options.bind or ANY), options.keep_messages)
     if options.keep_messages:
         logging.warning("--keep-messages: whole messages and the keys that open them stay in memory")

@@ -16,7 +16,8 @@ Rig = tuple[Topology, EngineProcess]
 class Rigs:
     """Makes rigs, and removes them at the end."""
 
-    def __init__(self) -> None:
+    def __init__(self, dataplane: str = "userspace") -> None:
+        self.dataplane = os.environ.get("CULVERT_DATAPLANE") or dataplane
         self._made: list[tuple[Topology, EngineProcess | None]] = []
 
     def __call__(
@@ -25,7 +26,7 @@ class Rigs:
         subnets: int = 1,
         gateway: dict[str, Any] | None = None,
         charon: dict[str, str] | None = None,
-        dataplane: str = "userspace",
+        dataplane: str | None = None,
         **site: Any,
     ) -> Rig:
         """A topology with the gateway's and our configuration changed as asked. ``charon`` are its own settings."""
@@ -34,7 +35,9 @@ class Rigs:
         self._made.append((topology, None))
         topology.up()
         engine = EngineProcess(
-            topology.site, topology.directory / "engine", topology.engine_config(**site) | {"dataplane": dataplane}
+            topology.site,
+            topology.directory / "engine",
+            topology.engine_config(**site) | {"dataplane": dataplane or self.dataplane},
         )
         self._made.append((topology, engine))
         if gateway and topology.strongswan:

@@ -21,7 +21,7 @@ _WORDS: dict[DeviceState, str] = {
 
 
 class Device:
-    """``attach`` makes the device and begins to read it, ``detach`` lets go of it; ``unreadable`` tells that it is gone."""
+    """One device; ``attach`` makes it and begins to read it, ``detach`` lets go, ``unreadable`` tells that it went."""
 
     def __init__(
         self,

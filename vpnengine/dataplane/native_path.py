@@ -39,7 +39,7 @@ SelectorRow = tuple[int, int, int, int, int, int, int, int]
 def load() -> ModuleType | None:
     """The native module; None where it has not been built."""
     try:
-        from vpnengine.dataplane import _native  # noqa: PLC0415 - it may be absent
+        from vpnengine.dataplane import _native
     except ImportError:
         return None
     return _native

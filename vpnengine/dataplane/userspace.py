@@ -104,8 +104,10 @@ class UserspaceDataPlane(DataPlane):
 
     capabilities = Capabilities(name="userspace (Python)", raw_esp=False)
 
-    def __init__(self, device: str = "culvert0") -> None:
+    def __init__(self, device: str = "culvert0", remarks: tuple[str, ...] = ()) -> None:
+        """``remarks`` stand among the conditions: why it is this data path and no faster one."""
         self._device = device
+        self._remarks = remarks
         self._tun = -1
         self._state: DeviceState = "up"
         self._unreadable = False
@@ -222,7 +224,7 @@ class UserspaceDataPlane(DataPlane):
         """What is wrong with the device, and routes that the kernel refuses."""
         found = [f"the TUN device {self._device} {_DEVICE[self._state]}"] if self._state in _DEVICE else []
         problem = self._routes.problem if self._routes is not None else None
-        return (*found, problem) if problem else tuple(found)
+        return (*self._remarks, *found, problem) if problem else (*self._remarks, *found)
 
     # SAs
 
