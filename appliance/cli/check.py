@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shutil
 import subprocess
 import sys
 
@@ -10,6 +11,11 @@ from appliance.cli import house
 from appliance.paths import ROOT
 
 HELP = "Check style, types, import rules and file sizes."
+CRATE = ROOT / "vpnengine" / "dataplane" / "native"
+_RUST = {
+    "rustfmt": ["fmt", "--check"],
+    "clippy": ["clippy", "--quiet", "--locked", "--all-targets", "--features=extension-module", "--", "-Dwarnings"],
+}
 _COMMANDS = {
     "ruff": ["-m", "ruff", "check", "--quiet", "."],
     "format": ["-m", "ruff", "format", "--quiet", "--check", "."],
@@ -29,9 +35,21 @@ def run(options: argparse.Namespace) -> int:
         failed |= _say(name, (done.stdout + done.stderr).strip() if done.returncode else "")
     done = subprocess.run(["shellcheck", "culvert"], cwd=ROOT, capture_output=True, text=True, check=False)
     failed |= _say("shellcheck", done.stdout.strip() if done.returncode else "")
+    for name, command in _RUST.items():
+        failed |= _rust(name, command)
     failed |= _say("imports", "\n".join(house.import_breaches(ROOT)))
     failed |= _say("sizes", "\n".join(house.large_files(ROOT)))
     return int(failed)
+
+
+def _rust(name: str, command: list[str]) -> bool:
+    """True if it finds something. A host without the tool, which Debian packages apart, cannot say."""
+    cargo = shutil.which("cargo")
+    if cargo is None or subprocess.run([cargo, command[0], "--version"], capture_output=True, check=False).returncode:
+        print(f"{name:<10} is not installed")
+        return False
+    done = subprocess.run([cargo, *command], cwd=CRATE, capture_output=True, text=True, check=False)
+    return _say(name, (done.stdout + done.stderr).strip() if done.returncode else "")
 
 
 def _say(name: str, findings: str) -> bool:
