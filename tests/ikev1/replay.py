@@ -13,13 +13,14 @@ from typing import Any
 
 import pytest
 
-from tests.ikev1.pair import Node, document
-from tests.ikev1.recorded import Recording
+from tests.ikev1.pair import Node
+from tests.ikev1.recorded import Opened, Recording
 from tests.ikev1.test_live_vectors import esp_transform
 from vpnengine.contract.algorithms import DhGroup
+from vpnengine.contract.config import parse_config
 from vpnengine.crypto import ike_cipher
 from vpnengine.crypto.secret import Secret
-from vpnengine.ikev1 import keys, lifecycle, numbers, phase1, quick_mode
+from vpnengine.ikev1 import authentication, keys, lifecycle, numbers, phase1, quick_mode
 from vpnengine.ikev1.endpoint import IkeEndpoint
 from vpnengine.ikev1.interface import (
     Command,
@@ -31,6 +32,7 @@ from vpnengine.ikev1.interface import (
     Resolved,
     Transmit,
 )
+from vpnengine.isakmp.configuration import Configuration
 from vpnengine.isakmp.constants import AUTH_RSA, Exchange, IkeAttribute
 from vpnengine.isakmp.message import Header
 from vpnengine.isakmp.payloads import KeyExchangeData, NatD, Nonce
@@ -39,6 +41,11 @@ HOSTS = {"initiator": "172.31.2.1", "responder": "172.31.2.2"}
 NAMES = {"initiator": "cli.r2", "responder": "srv.r2"}
 SUBNETS = {"initiator": "10.201.0.1/32", "responder": "10.200.0.0/16"}
 LIFETIMES = 15_840, 3_960
+USER, PASSWORD = b"bob", b"xpw"
+SHARED: dict[str, Any] = {
+    "xauth": {"users": [{"name": USER.decode(), "password": "replaced below"}]},
+    "pools": [{"name": "vips", "addresses": "10.201.200.0/24", "dns": ["9.9.9.9"]}],
+}
 RECORDED = 1_795_560_000.0  # 2026-11-24, when the certificates were new
 
 
@@ -82,6 +89,9 @@ class Randomness:
         self._add(recording.cookies[:8] if end == "initiator" else recording.cookies[8:])
         self._add(recording.of_phase1(Nonce)[ours])
         self._add(fake_nat_d(recording, end))
+        for begun in begun_transactions(recording, end):
+            self._add(begun.header.message_id.to_bytes(4, "big"))
+            self._add(begun.payloads.only(Configuration, "").identifier.to_bytes(2, "big"))
         if end == "initiator":
             self._add(quick[0].header.message_id.to_bytes(4, "big"))
         self._add(recording.spis[ours].to_bytes(4, "big"))
@@ -97,6 +107,14 @@ class Randomness:
     def __call__(self, count: int) -> bytes:
         queue = self._queues[count]
         return queue.pop(0) if queue else self._others.randbytes(count)
+
+
+def begun_transactions(recording: Recording, end: str) -> list[Opened]:
+    """The first message of each transaction exchange that this end has begun."""
+    found: dict[int, Opened] = {}
+    for opened in recording.of_exchange(Exchange.TRANSACTION):
+        found.setdefault(opened.header.message_id, opened)
+    return [opened for opened in found.values() if opened.datagram.from_initiator == (end == "initiator")]
 
 
 def fake_nat_d(recording: Recording, end: str) -> bytes:
@@ -150,7 +168,9 @@ class Replay:
         publics = recording.of_phase1(KeyExchangeData)
         first = keys.phase1_iv(recording.hash, recording.encryption, *publics)
         self._ivs = {0: first}
-        self.command(Configure(document(row(recording, end) | changes)))
+        self.command(Configure(parse_config({"revision": 1, "peers": [row(recording, end) | changes], **SHARED})))
+        # The recorded password is shorter than a configuration may have it.
+        endpoint._core.users._passwords = {USER: Secret(PASSWORD)}
 
     def command(self, command: Command) -> None:
         self.node.endpoint.command(command, self.now)
@@ -217,6 +237,21 @@ class Replay:
                 self.wait(0.06)  # after aggressive mode the first quick mode waits 50 ms
             else:
                 self.deliver(number)
+
+
+def with_user(recording: Recording, end: str) -> dict[str, Any]:
+    """What the row of an exchange with XAUTH and Mode Config says in addition."""
+    way = "push" if recording.name.endswith("push") else "pull"
+    if end == "initiator":
+        login = {"role": "client", "user": USER.decode(), "password": PASSWORD.decode()}
+        return {"xauth": login, "mode_config": {"role": "client", "way": way}, "local_subnets": []}
+    pool = {"role": "server", "way": way, "pool": "vips"}
+    return {"xauth": {"role": "server"}, "mode_config": pool, "remote_subnets": []}
+
+
+def has_user(recording: Recording) -> bool:
+    method = recording.transform.get(IkeAttribute.AUTHENTICATION)
+    return authentication.METHODS[method or 0].client is not None
 
 
 def is_certified(recording: Recording) -> bool:

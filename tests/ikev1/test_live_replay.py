@@ -7,14 +7,15 @@ from typing import Any
 import pytest
 
 from tests.ikev1.recorded import MISMATCH, NAMES, Recording
-from tests.ikev1.replay import Replay, is_certified, row
+from tests.ikev1.replay import Replay, has_user, is_certified, row, with_user
 from tests.ikev1.test_live_vectors import sa_keys
 from tests.ikev1.test_vectors_rsa import VECTOR
 from vpnengine.crypto.secret import Secret
 from vpnengine.esp.transform import Inbound
-from vpnengine.ikev1 import authentication, keys
+from vpnengine.ikev1 import keys
 from vpnengine.ikev1.interface import TerminatePeer
-from vpnengine.isakmp.constants import HEADER_LENGTH, IkeAttribute, PayloadType
+from vpnengine.isakmp.configuration import Configuration
+from vpnengine.isakmp.constants import HEADER_LENGTH, Exchange, PayloadType
 from vpnengine.isakmp.message import Header, parse_payloads
 from vpnengine.isakmp.payloads import Nonce
 from vpnengine.isakmp.sa_payload import SecurityAssociation
@@ -24,16 +25,12 @@ REPLAYED = [name for name in NAMES if name != MISMATCH]
 
 @pytest.fixture(params=REPLAYED)
 def recording(request: pytest.FixtureRequest) -> Recording:
-    found = Recording(request.param)
-    method = found.transform.get(IkeAttribute.AUTHENTICATION)
-    if authentication.METHODS[method or 0].client is not None:
-        pytest.skip(
-            "the replay does not carry XAUTH yet; the keys and hashes are checked, and XAUTH against strongSwan"
-        )
-    return found
+    return Recording(request.param)
 
 
 def changes(recording: Recording, end: str) -> dict[str, Any]:
+    if has_user(recording):
+        return with_user(recording, end)
     if not is_certified(recording):
         return {}
     return {
@@ -82,7 +79,49 @@ def test_messages_are_the_recorded_ones(
     assert chains[0].body_of(SecurityAssociation) == chains[1].body_of(SecurityAssociation)
 
 
-@pytest.mark.parametrize("name", [*PLAIN, "aggr-psk-3des-sha1-modp1024", "main-rsa-cert"])
+USERS = ("xauth-psk-modecfg-pull", "xauth-psk-modecfg-push")
+
+
+@pytest.mark.parametrize("name", USERS)
+@pytest.mark.parametrize("end", ["initiator", "responder"])
+def test_a_user_and_an_address_are_told_as_recorded(monkeypatch: pytest.MonkeyPatch, name: str, end: str) -> None:
+    """XAUTH octet by octet, but for a block of padding that strongSwan adds where none is needed; the same address."""
+    recording = Recording(name)
+    replay = Replay(monkeypatch, recording, end, **changes(recording, end))
+    replay.run()
+    ours = [m for m in replay.sent if Header.parse(m).exchange == Exchange.TRANSACTION]
+    said = [o for o in recording.of_exchange(Exchange.TRANSACTION) if o.datagram.source.host == replay.node.host]
+    assert len(ours) == len(said) == 3
+    for mine, theirs in zip(ours, said, strict=True):
+        assert Header.parse(mine).message_id == theirs.header.message_id
+        if theirs.payloads.only(Configuration, "").is_xauth:
+            assert theirs.message[HEADER_LENGTH:].startswith(mine[HEADER_LENGTH:])
+    replay.wait(1)
+    (status,) = replay.node.endpoint.peer_statuses(replay.now)
+    assert status.phase1 is not None and status.phase1.state == "established"
+    assert status.sas[0].state == "mature"
+    if end == "initiator":
+        assert status.assigned == "10.201.200.1"
+        assert {"ike.xauth.accepted", "ike.config.assigned"} <= set(replay.node.codes())
+        assert replay.node.last("ike.config.assigned").evidence["DNS"] == "9.9.9.9"
+        return
+    assert [(client.name, client.address) for client in status.clients] == [("bob", "10.201.200.1")]
+    assert {"ike.xauth.passed", "ike.config.leased"} <= set(replay.node.codes())
+
+
+@pytest.mark.parametrize("name", USERS)
+def test_another_password_ends_a_recorded_login(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """The recorded client shows what it has shown; the engine knows the user by another password."""
+    recording = Recording(name)
+    replay = Replay(monkeypatch, recording, "responder", **changes(recording, "responder"))
+    replay.node.endpoint._core.users._passwords = {b"bob": Secret(b"something else")}
+    for number in (0, 2, 4, 7):
+        replay.deliver(number)
+    assert "ike.xauth.failed" in replay.node.codes() and "ike.phase1.established" not in replay.node.codes()
+    assert not replay.node.installed
+
+
+@pytest.mark.parametrize("name", [*PLAIN, *USERS, "aggr-psk-3des-sha1-modp1024", "main-rsa-cert"])
 def test_recorded_deletes_take_it_all_down(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     recording = Recording(name)
     replay = Replay(monkeypatch, recording, "responder", **changes(recording, "responder"))

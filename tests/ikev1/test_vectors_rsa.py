@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
-from typing import Any
 
 import pytest
 
+from tests.ikev1.recorded import DIRECTORY, Recording
 from vpnengine.contract.algorithms import IkeEncryption, IkeHash
 from vpnengine.crypto import ike_cipher
-from vpnengine.crypto.secret import Secret
 from vpnengine.crypto.signatures import load_private_key
 from vpnengine.crypto.x509 import Certificate, load_certificates
 from vpnengine.crypto.x509_path import Trust, validate
@@ -26,8 +24,12 @@ from vpnengine.isakmp.payloads import (
 )
 from vpnengine.isakmp.sa_payload import SecurityAssociation
 
-VECTOR: dict[str, Any] = json.loads((Path(__file__).parent.parent / "vectors/main-rsa-cert.json").read_text())
-MESSAGES = [bytes.fromhex(message) for message in VECTOR["messages"]]
+RECORDING = Recording("main-rsa-cert")
+VECTOR: dict[str, str] = json.loads((DIRECTORY / "main-rsa-cert.pki.json").read_text())  # test identities only
+MESSAGES = [message for _, message in RECORDING.messages]
+LOGGED = {"skeyid": "SKEYID", "skeyid_d": "SKEYID_d", "skeyid_a": "SKEYID_a", "skeyid_e": "SKEYID_e"} | {
+    "cipher": "encryption key Ka"
+}
 HASH = IkeHash.SHA256
 RECORDED = 1_795_560_000.0  # 2026-11-24, when the certificates were new
 
@@ -39,7 +41,7 @@ def clear(number: int) -> Payloads:
 
 def derived() -> keys.Phase1Keys:
     nonces = (clear(3).only(Nonce, "").data, clear(4).only(Nonce, "").data)
-    shared = Secret(bytes.fromhex(VECTOR["shared"]))
+    shared = RECORDING.shared
     skeyid = keys.skeyid_signature(HASH, shared, nonces)
     return keys.phase1_keys(HASH, IkeEncryption.AES256, skeyid, shared, MESSAGES[1][:16])
 
@@ -57,18 +59,18 @@ def opened(number: int) -> Payloads:
 
 
 def test_skeyid_of_signatures() -> None:
-    for name in ("skeyid", "skeyid_d", "skeyid_a", "skeyid_e", "cipher"):
-        assert getattr(derived(), name).reveal().hex() == VECTOR[name]
+    for name, logged in LOGGED.items():
+        assert getattr(derived(), name).reveal() == RECORDING.one(logged)
 
 
-@pytest.mark.parametrize(("number", "end", "name"), [(5, "initiator", "hash_i"), (6, "responder", "hash_r")])
+@pytest.mark.parametrize(("number", "end", "name"), [(5, "initiator", "HASH_I"), (6, "responder", "HASH_R")])
 def test_signatures(number: int, end: str, name: str) -> None:
     payloads = opened(number)
     order = 1 if end == "initiator" else -1
     cookies = (MESSAGES[1][:8], MESSAGES[1][8:16])[::order]
     sa_id = clear(1).body_of(SecurityAssociation) + payloads.body_of(Identification)
     digest = keys.auth_hash(HASH, derived(), publics()[::order], b"".join(cookies), sa_id)
-    assert digest.hex() == VECTOR[name]
+    assert digest == RECORDING.one(name)
     signature = payloads.only(Signature, "").data
     sent = Certificate.from_der(payloads.only(CertificateData, "").data)
     assert sent.key is not None and sent.key.verify(digest, signature)
