@@ -42,9 +42,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tun", metavar="NAME", default="culvert0", help="name of the TUN device")
     parser.add_argument(
         "--dataplane",
-        choices=("auto", "native", "userspace"),
+        choices=("auto", "kernel", "native", "userspace", "python"),
         default=os.environ.get("CULVERT_DATAPLANE") or None,
-        help="carry packets this way whatever the configuration says: native (threads), userspace (Python)",
+        help="carry packets this way whatever the configuration says: kernel (its IPsec), native (threads), or userspace, "
+        "which is also called python; the environment variable CULVERT_DATAPLANE does the same",
     )
     parser.add_argument("--bind", metavar="ADDRESS", action="append", help="listen on this address only (repeatable)")
 

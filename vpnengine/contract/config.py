@@ -203,7 +203,7 @@ class EngineConfig(Model):
     schema_version: Literal[1] = SCHEMA_VERSION
     revision: Annotated[int, Field(ge=0)] = 0
     listen: Listen = Listen()
-    dataplane: Literal["auto", "native", "userspace", "fake"] = "auto"
+    dataplane: Literal["auto", "kernel", "native", "userspace", "fake"] = "auto"
     peers: Annotated[tuple[PeerConfig, ...], Field(max_length=20_000)] = ()
     xauth: XauthPolicy = XauthPolicy()
     pools: Annotated[tuple[AddressPool, ...], Field(max_length=256)] = ()

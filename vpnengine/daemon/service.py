@@ -134,6 +134,7 @@ class Engine:
                 if port == listen.natt_port:
                     natt.append(sock)
                 else:
+                    self._dataplane.exempt(sock)
                     loop.add_reader(sock, self._readable, sock)
         return natt
 

@@ -86,6 +86,12 @@ class DataPlane(ABC):
 
     capabilities: Capabilities
 
+    def exempt(self, sock: socket.socket) -> None:  # noqa: B027 - a data path behind routes knows them by their mark
+        """Packets of this IKE socket never enter a tunnel. Called for those that ``open`` does not take.
+
+        :raises DataPlaneError: with a sentence for the administrator.
+        """
+
     @abstractmethod
     async def open(self, natt_sockets: Iterable[socket.socket], upcalls: Upcalls) -> None:
         """Take over the reading of the NAT-T sockets and make the devices.

@@ -39,15 +39,16 @@ class Routes:
 
     pyroute2 runs an event loop of its own, which may not be the daemon's: every call is made on
     one thread that belongs to this object. ``set`` does not wait for it, so that the tunnels that are there
-    go on while thousands of routes change; whoever needs them waits for ``settled``.
+    go on while thousands of routes change; whoever needs them waits for ``settled``. With ``keep`` the routes of an
+    engine that was killed stay until ``set`` says which are wanted.
     """
 
-    def __init__(self, device: str, mtu: int) -> None:
+    def __init__(self, device: str, mtu: int, keep: bool = False) -> None:
         self.problem: str | None = None
         self._wanted = 0
         self._last: Future[None] | None = None
         self._thread = ThreadPoolExecutor(1, "routes")
-        self._thread.submit(self._start, device, mtu).result()
+        self._thread.submit(self._start, device, mtu, keep).result()
 
     def set(self, selectors: Iterable[Selector]) -> None:
         """Route every remote subnet into the device, from a local address of the selector if the host has one."""
@@ -77,7 +78,7 @@ class Routes:
         self._thread.submit(self._close).result()
         self._thread.shutdown()
 
-    def _start(self, device: str, mtu: int) -> None:
+    def _start(self, device: str, mtu: int, keep: bool) -> None:
         self._own: frozenset[str] = frozenset()
         self._routes: dict[Network, str | None] = {}
         self._refused = False
@@ -85,9 +86,24 @@ class Routes:
         self._where = f"dev {device} table {TABLE} proto {_PROTOCOL}"
         self._index = self._ip.link_lookup(ifname=device)[0]
         self._ip.link("set", index=self._index, state="up", mtu=mtu)
-        self._flush()
+        if keep:
+            self._take_over()
+        else:
+            self._flush()
         for family in _FAMILIES:
             self._rule("add", family)
+
+    def _take_over(self) -> None:
+        """Find what there is; a source that no address is like makes the first ``set`` write each route anew."""
+        for family in _FAMILIES:
+            for route in self._ip.get_routes(table=TABLE, family=family):
+                anywhere = "0.0.0.0" if family == socket.AF_INET else "::"
+                network = f"{route.get_attr('RTA_DST') or anywhere}/{route['dst_len']}"
+                self._routes[ipaddress.ip_network(network)] = "unknown"
+        for message in self._ip.get_addr(index=self._index):
+            text = message.get_attr("IFA_LOCAL") or message.get_attr("IFA_ADDRESS")
+            if text and not ipaddress.ip_address(text).is_link_local:
+                self._own |= {text}
 
     def _rule(self, action: str, family: int) -> None:
         own: dict[str, Any] = {"priority": _PRIORITY_OWN, "table": _MAIN_TABLE, "fwmark": MARK, "family": family}

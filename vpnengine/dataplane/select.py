@@ -6,23 +6,33 @@ import logging
 from typing import Literal
 
 from vpnengine.dataplane import native_path
-from vpnengine.dataplane.base import DataPlane
+from vpnengine.dataplane.base import DataPlane, DataPlaneError
 from vpnengine.dataplane.fake import FakeDataPlane
 from vpnengine.dataplane.native_path import NativeDataPlane
 from vpnengine.dataplane.userspace import UserspaceDataPlane
+from vpnengine.dataplane.xfrm import host as kernel
+from vpnengine.dataplane.xfrm.dataplane import KernelDataPlane
 
 log = logging.getLogger(__name__)
 
-Kind = Literal["auto", "native", "userspace", "fake"]
+Kind = Literal["auto", "kernel", "native", "userspace", "python", "fake"]
 
 
 def create(kind: Kind, device: str = "culvert0") -> DataPlane:
     """The data path of this kind; ``auto`` takes the best that the host can do.
 
+    That is the kernel's IPsec if it has ESP, else native threads if they are built, else Python.
+
     :raises DataPlaneError: if the one that is named cannot be had.
     """
     if kind == "fake":
         return FakeDataPlane()
+    if kind in ("auto", "kernel"):
+        problem = kernel.problem()
+        if problem is None:
+            return KernelDataPlane(device)
+        if kind == "kernel":
+            raise DataPlaneError(f"the kernel cannot carry the tunnels: {problem}; choose “auto”")
     if kind == "native":
         return NativeDataPlane(device)
     if kind == "auto":

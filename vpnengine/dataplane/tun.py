@@ -11,15 +11,17 @@ from typing import Literal
 
 from vpnengine.dataplane.base import DataPlaneError
 
-_TUNSETIFF = 0x400454CA
+_TUNSETIFF, _TUNSETPERSIST = 0x400454CA, 0x400454CB
 _IFF_TUN, _IFF_NO_PI = 0x0001, 0x1000
 _SIOCGIFFLAGS, _IFF_UP = 0x8913, 0x0001
 MAX_PACKET = 65_535
 DeviceState = Literal["up", "down", "gone"]
 
 
-def open_tun(name: str) -> int:
-    """Make the device and return its file descriptor, non-blocking.
+def open_tun(name: str, persist: bool = False) -> int:
+    """Make the device, or take the one that an engine has left, and return its file descriptor, non-blocking.
+
+    With ``persist`` it outlives the process, for the routes that lead to it; without, it goes with the descriptor.
 
     :raises DataPlaneError: if the host has no TUN driver or does not permit it.
     """
@@ -29,6 +31,7 @@ def open_tun(name: str) -> int:
         raise DataPlaneError(sentence(error)) from None
     try:
         fcntl.ioctl(fd, _TUNSETIFF, struct.pack("16sH22x", name.encode(), _IFF_TUN | _IFF_NO_PI))
+        fcntl.ioctl(fd, _TUNSETPERSIST, int(persist))
     except OSError as error:
         os.close(fd)
         raise DataPlaneError(sentence(error, name)) from None

@@ -1,0 +1,438 @@
+"""The kernel's IPsec behind the data path's interface."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import ipaddress
+import os
+import socket
+import time
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import replace
+
+from vpnengine.dataplane import udp
+from vpnengine.dataplane.base import (
+    SLICE_S,
+    Capabilities,
+    DataPlane,
+    DataPlaneError,
+    Policy,
+    SaCounters,
+    Upcalls,
+)
+from vpnengine.dataplane.routes import Routes
+from vpnengine.dataplane.tun import MAX_PACKET, open_tun
+from vpnengine.dataplane.xfrm import messages as m
+from vpnengine.dataplane.xfrm import policies, sockets, states
+from vpnengine.dataplane.xfrm.adoption import ADOPTED_S, LINGER_S, Remains
+from vpnengine.dataplane.xfrm.events import Acquired, Expired, Moved, parse
+from vpnengine.dataplane.xfrm.host import Settings, statistics
+from vpnengine.dataplane.xfrm.netlink import Events, Netlink, Received, Request, XfrmError
+from vpnengine.dataplane.xfrm.policies import Serving
+from vpnengine.dataplane.xfrm.sad import Sa
+from vpnengine.dataplane.xfrm.spd import PolicyDatabase
+from vpnengine.dataplane.xfrm.structs import SaId
+from vpnengine.esp.sa import Address, IpsecSaPair, Selector
+
+MTU = 65_535  # of the device that routes name; what a tunnel takes, the kernel knows from the path
+ACQUIRE_S = 1.0
+COUNTERS_S = 0.2
+ASK_S = 0.5
+SEQUENCE_GAP = 64  # numbers that the old state may have used while its sequence moves to another address
+
+
+class KernelDataPlane(DataPlane):
+    """States, policies and events of NETLINK_XFRM.
+
+    Routes lead packets to a TUN device, as with the other data paths: a policy takes them before they
+    reach it, and what no policy takes ends there instead of leaving in clear.
+    """
+
+    capabilities = Capabilities(name="kernel (XFRM)", raw_esp=True, transport=True, ah=True)
+
+    def __init__(self, device: str = "culvert0") -> None:
+        self._device = device
+        self._tun = -1
+        self._routes: Routes | None = None
+        self._sockets: list[socket.socket] = []
+        self._upcalls: Upcalls | None = None
+        self._netlink: Netlink | None = None
+        self._events: Events | None = None
+        self._spd: PolicyDatabase | None = None
+        self._remains: Remains | None = None
+        self._settings = Settings()
+        self._by_spi: dict[int, Sa] = {}
+        self._by_id: dict[SaId, Sa] = {}
+        self._by_peer: dict[str, dict[int, Sa]] = {}
+        self._sending: dict[Selector, list[Sa]] = {}
+        self._asked: dict[Selector, float] = {}
+        self._timers: set[asyncio.TimerHandle] = set()
+        self._drops: Counter[str] = Counter()
+        self._before: dict[str, int] = {}
+        self._counted: tuple[float, dict[int, SaCounters]] = (0.0, {})
+        self._refused: str | None = None
+
+    # Life
+
+    def exempt(self, sock: socket.socket) -> None:
+        """IKE passes in clear, also between hosts whose whole traffic a policy protects."""
+        sockets.exempt(sock)
+
+    async def open(self, natt_sockets: Iterable[socket.socket], upcalls: Upcalls) -> None:
+        """Connect to the kernel, find what an earlier engine has left, and begin to read."""
+        self._upcalls = upcalls
+        self._netlink, self._events = Netlink(), Events()
+        self._before = statistics()
+        self._settings.change()
+        self._remains = Remains(self._netlink)
+        self._spd = PolicyDatabase(self._netlink)
+        self._netlink.send_all([policies.own_packets(ipaddress.ip_network(n)) for n in ("0.0.0.0/0", "::/0")])
+        self._tun = open_tun(self._device, persist=True)
+        self._routes = Routes(self._device, MTU, keep=bool(self._remains.states))
+        loop = asyncio.get_running_loop()
+        loop.add_reader(self._tun, self._read_tun)
+        loop.add_reader(self._events, self._read_events)
+        for sock in natt_sockets:
+            sockets.exempt(sock)
+            sockets.take_esp(sock)
+            self._sockets.append(sock)
+            loop.add_reader(sock, self._read_socket, sock)
+        self._later(ADOPTED_S, self._end_adoption)
+
+    async def close(self) -> None:
+        """Remove our states, policies, routes and the device."""
+        loop = asyncio.get_running_loop()
+        for timer in self._timers:
+            timer.cancel()
+        for sock in self._sockets:
+            loop.remove_reader(sock)
+        self._sockets.clear()
+        if self._events is not None:
+            loop.remove_reader(self._events)
+            self._events.close()
+            self._events = None
+        if self._routes is not None:
+            self._routes.close()
+            self._routes = None
+        if self._tun >= 0:
+            loop.remove_reader(self._tun)
+            os.close(self._tun)
+            self._tun = -1
+            with contextlib.suppress(DataPlaneError):
+                os.close(open_tun(self._device))  # no longer persistent, it goes
+        if self._netlink is not None:
+            flush(self._netlink)
+            self._netlink.close()
+            self._netlink = None
+        self._settings.restore()
+
+    def _later(self, delay: float, what: object, *arguments: object) -> None:
+        loop = asyncio.get_running_loop()
+        self._timers = {timer for timer in self._timers if timer.when() > loop.time()}
+        self._timers.add(loop.call_later(delay, what, *arguments))  # type: ignore[arg-type]
+
+    # Policies
+
+    def set_policies(self, policies: Iterable[Policy]) -> None:
+        """Make exactly these policies effective; those of pairs that are up stay with their pairs."""
+        wanted = tuple(policies)
+        if self._spd is None or wanted == tuple(self._spd.rows.values()):
+            return
+        adopted = self._adopt(wanted)
+        fresh, gone = self._spd.set(wanted, adopted)
+        for selector in gone:
+            self._sending.pop(selector, None)
+            self._forget_adopted(selector)
+        for selector in fresh:
+            peer = self._spd.rows[selector].peer_id
+            carriers = [sa for sa in self._by_peer.get(peer, {}).values() if sa.sending and sa.carries(selector)]
+            self._sending[selector] = carriers
+        self._serve(fresh)
+        if self._routes is not None:
+            self._routes.set(policy.selector for policy in wanted)
+
+    def _adopt(self, wanted: tuple[Policy, ...]) -> list[Selector]:
+        """Once, with the first configuration: what still serves one of its policies goes on doing so."""
+        if self._remains is None or self._spd is None or self._spd.rows:
+            return []
+        self._remains.adopt(wanted)
+        adopted = list(self._remains.rows)
+        if adopted:
+            self._later(ASK_S, self._ask_for_adopted)
+        return adopted
+
+    def _ask_for_adopted(self) -> None:
+        """The pairs of before have nobody who would renew them: ask for new ones while they still carry."""
+        for selector in list(self._remains.rows) if self._remains else ():
+            policy = self._spd.rows.get(selector) if self._spd else None
+            if policy is not None and policy.acquire and self._upcalls is not None:
+                self._upcalls.acquire(policy.peer_id, selector)
+
+    def _forget_adopted(self, selector: Selector) -> None:
+        reqid = self._remains.replaced(selector) if self._remains else None
+        if reqid is not None and self._remains is not None:
+            self._later(LINGER_S, self._remains.remove, reqid)
+
+    def _end_adoption(self) -> None:
+        if self._remains is not None:
+            rows = set(self._remains.rows)
+            self._remains.remove_all()
+            self._serve(rows)
+            self._remains = None
+
+    def set_addresses(self, addresses: Iterable[str]) -> None:
+        """Give the device these addresses, and no others of ours."""
+        if self._routes is not None:
+            self._routes.set_addresses(addresses)
+
+    async def settled(self) -> None:
+        """Return when the routes stand."""
+        if self._routes is not None:
+            await self._routes.settled()
+
+    def conditions(self) -> tuple[str, ...]:
+        """What the kernel refuses."""
+        found = (self._routes and self._routes.problem, self._spd and self._spd.problem, self._refused)
+        return tuple(problem for problem in found if problem)
+
+    def _serve(self, selectors: Iterable[Selector]) -> None:
+        """Let the newest sending pair of each row serve it."""
+        changes: dict[Selector, Serving | None] = {}
+        for selector in selectors:
+            carriers = self._sending.get(selector)
+            changes[selector] = policies.serving(carriers[-1].pair, carriers[-1].reqid) if carriers else None
+        if self._spd is not None:
+            self._spd.serve(changes)
+
+    # SAs
+
+    def install(self, pair: IpsecSaPair, outbound: bool = True) -> None:
+        """Install a pair, or let an installed one send as well; its octet limits may be new."""
+        sa = self._by_spi.get(pair.spi_in)
+        if sa is None:
+            sa = Sa(pair, policies.reqid_of(pair.peer_id, pair.selector))
+            self._send(states.addition(pair, True, sa.reqid))
+            self._remember(sa)
+        elif sa.pair != pair:
+            sa.pair = pair
+            for inbound in (True, False) if sa.sending else (True,):
+                self._send(states.addition(pair, inbound, sa.reqid, update=True))
+        if outbound and not sa.sending:
+            self._send(states.addition(pair, False, sa.reqid))
+            self._begin_to_send(sa)
+
+    def _begin_to_send(self, sa: Sa) -> None:
+        sa.sending = True
+        self._by_id[states.identity(sa.pair, False)] = sa
+        carried = [row for row in self._rows_of(sa) if sa.carries(row)]
+        for selector in carried:
+            self._sending.setdefault(selector, []).append(sa)
+        self._serve(carried)
+        for selector in carried:
+            self._forget_adopted(selector)
+
+    def _rows_of(self, sa: Sa) -> list[Selector]:
+        return self._spd.of_peer(sa.pair.peer_id) if self._spd else []
+
+    def _remember(self, sa: Sa) -> None:
+        self._by_spi[sa.pair.spi_in] = self._by_id[states.identity(sa.pair, True)] = sa
+        self._by_peer.setdefault(sa.pair.peer_id, {})[sa.pair.spi_in] = sa
+
+    def _send(self, request: Request) -> None:
+        """:raises XfrmError: if the kernel refuses; the administrator is told as well, until it accepts again."""
+        if self._netlink is None:
+            return
+        try:
+            self._netlink.send(request)
+        except XfrmError as error:
+            self._refused = f"the kernel refused an SA ({error.strerror}); it may lack the algorithm"
+            raise
+        self._refused = None
+
+    def remove(self, spi_in: int) -> None:
+        """Remove a pair; outbound traffic falls back to the next newest."""
+        sa = self._by_spi.pop(spi_in, None)
+        if sa is None:
+            return
+        rows = [row for row in self._rows_of(sa) if sa in self._sending.get(row, [])]
+        for selector in rows:
+            self._sending[selector].remove(sa)
+        self._serve(rows)
+        self._by_peer[sa.pair.peer_id].pop(spi_in, None)
+        requests = []
+        for inbound in (True, False):
+            identity = states.identity(sa.pair, inbound)
+            self._by_id.pop(identity, None)
+            requests.append(states.removal(identity))
+        if self._netlink is not None:
+            self._netlink.send_all(requests)
+
+    def update_remote(self, spi_in: int, remote: Address) -> None:
+        """Send to another outer address from now on, and expect the peer there."""
+        sa = self._by_spi.get(spi_in)
+        if sa is None or self._netlink is None or sa.pair.remote == remote:
+            return
+        old, new = sa.pair, replace(sa.pair, remote=remote)
+        sa.pair = new
+        if old.remote.host == remote.host:
+            for inbound in (True, False) if sa.sending else (True,):
+                self._send(states.addition(new, inbound, sa.reqid, update=True))
+            return
+        self._move(sa, old)
+
+    def _move(self, sa: Sa, old: IpsecSaPair) -> None:
+        """A state's outer address cannot be changed: make a new one that goes on with the numbers of the old one."""
+        assert self._netlink is not None  # noqa: S101 - seen to by the caller
+        inbound = states.identity(old, True)
+        replay = states.replay_of(self._netlink.ask(states.question(inbound)))
+        errors = self._netlink.send_all(
+            [states.removal(inbound), states.addition(sa.pair, True, sa.reqid, replay=replay)]
+        )
+        if not sa.sending:
+            return
+        outbound = states.identity(old, False)
+        replay = states.replay_of(self._netlink.ask(states.question(outbound)))
+        if replay is not None:
+            replay = replay._replace(sent=replay.sent + SEQUENCE_GAP)
+        self._send(states.addition(sa.pair, False, sa.reqid, replay=replay))
+        self._by_id.pop(outbound, None)
+        self._by_id[states.identity(sa.pair, False)] = sa
+        self._serve(row for row in self._rows_of(sa) if self._sending.get(row, [])[-1:] == [sa])
+        self._netlink.send_all([states.removal(outbound)])
+        if any(errors):
+            self._refused = f"the kernel refused to move an SA: {os.strerror(max(errors))}"
+
+    # Counters
+
+    def counters(self) -> dict[int, SaCounters]:
+        """Counters by inbound SPI."""
+        now = time.monotonic()
+        if now - self._counted[0] >= COUNTERS_S or self._counted[1].keys() != self._by_spi.keys():
+            self._counted = (now, self._count(now))
+        return self._counted[1]
+
+    def _count(self, now: float) -> dict[int, SaCounters]:
+        found = {}
+        for message in self._netlink.dump(m.GETSA) if self._netlink and self._by_id else ():
+            state = states.dumped(message)
+            found[state.identity] = state
+        return {
+            spi: sa.count(found.get(states.identity(sa.pair, True)), found.get(states.identity(sa.pair, False)), now)
+            for spi, sa in self._by_spi.items()
+        }
+
+    def drops(self) -> dict[str, int]:
+        """Dropped packets by reason: the kernel's since the start, and those that no policy took."""
+        found = Counter(self._drops)
+        for reason, count in statistics().items():
+            if count > self._before.get(reason, 0):
+                found[reason] += count - self._before.get(reason, 0)
+        return dict(found)
+
+    # Events
+
+    def _read_events(self) -> None:
+        if self._events is None:
+            return
+        received, lost = self._events.read()
+        for message in received:
+            self._event(message)
+        if lost:
+            self._drops["events lost"] += 1
+            self._resynchronize()
+
+    def _event(self, message: Received) -> None:
+        if self._upcalls is None:
+            return
+        match parse(message):
+            case Acquired(flow):
+                self._acquire(policies.Key(flow, m.DIR_OUT))
+            case Expired(identity, hard):
+                sa = self._by_id.get(identity)
+                if sa is not None:
+                    self._expired(sa, hard)
+            case Moved(identity, remote):
+                sa = self._by_id.get(identity)
+                if sa is not None and sa.pair.remote != remote:
+                    self._upcalls.moved(sa.pair.spi_in, remote)
+
+    def _acquire(self, key: policies.Key) -> None:
+        selector = self._spd.owner(key) if self._spd else None
+        policy = self._spd.rows.get(selector) if self._spd and selector is not None else None
+        now = time.monotonic()
+        if selector is None or policy is None or not policy.acquire or self._upcalls is None:
+            return
+        if now - self._asked.get(selector, -ACQUIRE_S) >= ACQUIRE_S:
+            self._asked[selector] = now
+            self._upcalls.acquire(policy.peer_id, selector)
+
+    def _expired(self, sa: Sa, hard: bool) -> None:
+        """Each is told once for a pair, whichever of its states it was."""
+        if self._upcalls is None:
+            return
+        if hard and not sa.hard_told:
+            sa.hard_told = True
+            self._upcalls.hard_expired(sa.pair.spi_in)
+        elif not hard and not sa.soft_told:
+            sa.soft_told = True
+            self._upcalls.soft_expired(sa.pair.spi_in)
+
+    def _resynchronize(self) -> None:
+        """Events were lost: what they said of our states is seen in the states. Acquires repeat themselves."""
+        if self._netlink is None:
+            return
+        found = {state.identity: state for state in map(states.dumped, self._netlink.dump(m.GETSA))}
+        for sa in list(self._by_spi.values()):
+            both = [found.get(states.identity(sa.pair, True))]
+            if sa.sending:
+                both.append(found.get(states.identity(sa.pair, False)))
+            if None in both:
+                self._expired(sa, hard=True)
+            elif sa.pair.soft_bytes and any(state and state.octets >= sa.pair.soft_bytes for state in both):
+                self._expired(sa, hard=False)
+
+    # What reaches us
+
+    def _read_socket(self, sock: socket.socket) -> None:
+        until = time.monotonic() + SLICE_S
+        while time.monotonic() < until:
+            try:
+                data, local, remote = udp.receive(sock)
+            except BlockingIOError:
+                return
+            except OSError as error:
+                self._drops[f"receive: {error.strerror}"] += 1
+                return
+            if data[:4] == udp.NON_ESP_MARKER and self._upcalls is not None:
+                self._upcalls.ike(data[4:], local, remote)
+            else:
+                self._drops["too short"] += 1
+
+    def _read_tun(self) -> None:
+        """Routed into the device, and covered by no policy."""
+        until = time.monotonic() + SLICE_S
+        while time.monotonic() < until:
+            try:
+                os.read(self._tun, MAX_PACKET)
+            except OSError as error:
+                if error.errno not in (errno.EAGAIN, errno.EWOULDBLOCK):
+                    self._drops[f"TUN: {error.strerror}"] += 1
+                return
+            self._drops["no policy"] += 1
+
+
+def flush(netlink: Netlink) -> None:
+    """Remove all states and policies that are ours, and no other."""
+    requests = []
+    for message in netlink.dump(m.GETPOLICY):
+        found = policies.found(message)
+        if found is not None:
+            requests.append(policies.removal(found.key, found.identity))
+    for message in netlink.dump(m.GETSA):
+        state = states.dumped(message)
+        if state.reqid in policies.REQIDS:
+            requests.append(states.removal(state.identity))
+    netlink.send_all(requests)

@@ -1,0 +1,206 @@
+"""The two states of an SA pair as requests to the kernel."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from vpnengine.dataplane.udp import MARK
+from vpnengine.dataplane.xfrm import algorithms, structs
+from vpnengine.dataplane.xfrm import messages as m
+from vpnengine.dataplane.xfrm.netlink import Received, Request
+from vpnengine.dataplane.xfrm.structs import Flow, Lifetime, Replay, SaId
+from vpnengine.esp.sa import IpsecSaPair, Network, Selector
+from vpnengine.esp.spans import networks
+
+OLD_WINDOW = 32  # what the old kind of replay state holds
+SENDING_WINDOW = 32  # a sender has no window, and the kernel wants one with 64-bit sequence numbers
+LAST_S = 90_000  # a state that nobody removes, past the longest life that can be configured
+SOFT_PACKETS, HARD_PACKETS = 0xF0000000, 0xFFFFFFFE  # of 32-bit sequence numbers (RFC 4303 section 3.3.3)
+_FULL_MASK = 0xFFFFFFFF
+# What a dump says of a state: see structs.pack_sa.
+_DUMPED = struct.Struct("=16s4sB3x16s64xQQQQIIIIIHB")
+
+
+@dataclass(frozen=True)
+class Extras:
+    """What a state may have besides what was negotiated.
+
+    ``mark`` is (value, mask) of the packets that it serves, ``if_id`` that of an xfrm interface, ``output_mark`` what
+    its outer packets are marked with, ``offload`` the index of the device that does the cryptography.
+    """
+
+    mark: tuple[int, int] | None = None
+    if_id: int = 0
+    output_mark: int = MARK
+    offload: int | None = None
+
+    def of_policy(self) -> list[tuple[str, bytes]]:
+        """Those that a policy has as well."""
+        found = []
+        if self.mark is not None:
+            found.append(("MARK", struct.pack("=II", *self.mark)))
+        if self.if_id:
+            found.append(("IF_ID", struct.pack("=I", self.if_id)))
+        return found
+
+    def of_state(self, inbound: bool) -> list[tuple[str, bytes]]:
+        """All of them."""
+        found = self.of_policy()
+        if self.output_mark and not inbound:
+            found.append(("SET_MARK", struct.pack("=I", self.output_mark)))
+            found.append(("SET_MARK_MASK", struct.pack("=I", _FULL_MASK)))
+        if self.offload is not None:
+            found.append(("OFFLOAD_DEV", struct.pack("=iB3x", self.offload, 2 if inbound else 0)))
+        return found
+
+
+NO_EXTRAS = Extras()
+
+
+def protocol(pair: IpsecSaPair) -> int:
+    """50 or 51."""
+    return structs.AH if pair.transform.protocol == "ah" else structs.ESP
+
+
+def mode(pair: IpsecSaPair) -> int:
+    """The kernel's number of the mode."""
+    return structs.TRANSPORT if pair.mode == "transport" else structs.TUNNEL
+
+
+def identity(pair: IpsecSaPair, inbound: bool) -> SaId:
+    """What finds the state of one direction."""
+    if inbound:
+        return SaId(pair.local.host, pair.spi_in, protocol(pair))
+    return SaId(pair.remote.host, pair.spi_out, protocol(pair))
+
+
+def addition(
+    pair: IpsecSaPair,
+    inbound: bool,
+    reqid: int,
+    *,
+    extras: Extras = NO_EXTRAS,
+    replay: Replay | None = None,
+    update: bool = False,
+) -> Request:
+    """Add the state of one direction, or update it; ``replay`` are the sequence numbers to go on with."""
+    source = pair.remote if inbound else pair.local
+    tunnel = pair.mode == "tunnel"
+    esn_kind = pair.transform.esn or (inbound and pair.replay_window > OLD_WINDOW)
+    body = structs.pack_sa(
+        identity(pair, inbound),
+        source.host,
+        lifetime=_lifetime(pair, inbound),
+        selector=bytes(structs.SELECTOR_SIZE) if tunnel else _selector(pair, inbound),
+        reqid=reqid,
+        mode=mode(pair),
+        replay_window=pair.replay_window if inbound and not esn_kind else 0,
+        flags=(m.STATE_ESN if pair.transform.esn else 0) | (m.STATE_AF_UNSPEC if tunnel else 0),
+    )
+    attributes = algorithms.attributes(pair.transform, pair.keys_in if inbound else pair.keys_out)
+    if pair.udp:
+        attributes.append(("ENCAP", _encap(pair, inbound)))
+        if inbound:
+            attributes.append(("MTIMER_THRESH", struct.pack("=I", 1)))  # a MAPPING a second, not one a packet
+    if esn_kind:
+        window = pair.replay_window if inbound else SENDING_WINDOW
+        attributes.append(("REPLAY_ESN_VAL", structs.pack_replay_esn(window, replay)))
+    elif replay is not None:
+        bitmap = replay.bitmap[0] if replay.bitmap else 0
+        attributes.append(("REPLAY_VAL", struct.pack("=III", replay.sent, replay.received, bitmap)))
+    attributes += extras.of_state(inbound)
+    return Request(m.UPDSA if update else m.NEWSA, body, attributes)
+
+
+def _lifetime(pair: IpsecSaPair, inbound: bool) -> Lifetime:
+    numbered = not inbound and not pair.transform.esn
+    return Lifetime(
+        pair.soft_bytes,
+        pair.hard_bytes,
+        SOFT_PACKETS if numbered else None,
+        HARD_PACKETS if numbered else None,
+        hard_seconds=LAST_S,
+    )
+
+
+def _selector(pair: IpsecSaPair, inbound: bool) -> bytes:
+    """In transport mode a state says whom it is for; behind a NAT the addresses on this side of it count."""
+    local, remote = (networks(span)[0] for span in (pair.selector.local, pair.selector.remote))
+    if pair.udp and (pair.original_local or pair.original_remote):
+        return bytes(structs.SELECTOR_SIZE)
+    return flow_of(pair.selector, local, remote, outbound=not inbound).pack()
+
+
+def flow_of(selector: Selector, local: Network, remote: Network, outbound: bool) -> Flow:
+    """One pair of networks of a selector in the direction of the packets."""
+    if outbound:
+        return Flow(local, remote, selector.protocol, selector.local_port, selector.remote_port)
+    return Flow(remote, local, selector.protocol, selector.remote_port, selector.local_port)
+
+
+def _encap(pair: IpsecSaPair, inbound: bool) -> bytes:
+    original = pair.original_remote if inbound else pair.original_local
+    source, destination = (pair.remote, pair.local) if inbound else (pair.local, pair.remote)
+    return structs.pack_encap(source.port, destination.port, original if pair.mode == "transport" else None)
+
+
+def removal(identity: SaId, extras: Extras = NO_EXTRAS) -> Request:
+    """Remove a state."""
+    return Request(m.DELSA, identity.pack(), extras.of_policy())
+
+
+class Dumped(NamedTuple):
+    """A state as the kernel tells of it. Octets are of inner packets."""
+
+    identity: SaId
+    reqid: int
+    octets: int
+    packets: int
+    added: int
+    replayed: int
+    failed: int
+    source: str
+
+
+def dumped(message: Received) -> Dumped:
+    """Read a state; its keys are not touched."""
+    destination, spi, number, source, octets, packets, added, _, _, replayed, failed, _, reqid, family, _ = (
+        _DUMPED.unpack_from(message.body, structs.SELECTOR_SIZE)
+    )
+    return Dumped(
+        SaId(structs.host(destination, family), int.from_bytes(spi, "big"), number),
+        reqid,
+        octets,
+        packets,
+        added,
+        replayed,
+        failed,
+        structs.host(source, family),
+    )
+
+
+def replay_of(message: Received) -> Replay | None:
+    """The sequence numbers in the answer to ``GETAE``."""
+    esn = message.attributes.get("REPLAY_ESN_VAL")
+    if esn is not None:
+        return structs.unpack_replay_esn(esn)
+    old = message.attributes.get("REPLAY_VAL")
+    if old is None:
+        return None
+    sent, received, bitmap = struct.unpack("=III", old)
+    return Replay(sent, received, (bitmap,))
+
+
+def question(identity: SaId) -> Request:
+    """Ask for sequence numbers."""
+    return Request(m.GETAE, structs.pack_aevent(identity))
+
+
+def spi_request(identity: SaId, source: str, mode: int, reqid: int, lowest: int, highest: int) -> Request:
+    """Let the kernel choose an inbound SPI that no state of this host uses."""
+    body = structs.pack_sa(identity, source, lifetime=Lifetime(0, 0, 0, 0), mode=mode, reqid=reqid) + struct.pack(
+        "=II", lowest, highest
+    )
+    return Request(m.ALLOCSPI, body)
