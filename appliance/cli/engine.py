@@ -44,8 +44,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--dataplane",
         choices=("auto", "kernel", "native", "userspace", "python"),
         default=os.environ.get("CULVERT_DATAPLANE") or None,
-        help="carry packets this way whatever the configuration says: kernel (its IPsec), native (threads), or userspace, "
-        "which is also called python; the environment variable CULVERT_DATAPLANE does the same",
+        help="carry packets this way whatever the configuration says: kernel (its IPsec), native (threads), userspace "
+        "(also called python); the environment variable CULVERT_DATAPLANE does the same",
     )
     parser.add_argument("--bind", metavar="ADDRESS", action="append", help="listen on this address only (repeatable)")
 
