@@ -14,7 +14,7 @@ from vpnengine.contract.problems import Problem
 _NAMED = (
     *("remote", "remote_subnets", "secret", "local_identity", "remote_identity", "exchange"),
     *("nat_traversal", "fragmentation", "accept_wider"),
-    *("certificate", "private_key", "trusted_cas", "crl", "xauth_user", "pool"),
+    *("certificate", "private_key", "trusted_cas", "crl", "authentication", "xauth_user", "xauth_password", "pool"),
 )
 # Labels that are no field of their own: (label, page, id on it).
 _PLACES = (("Phase 1", "peer", "phase1"), ("Phase 2", "peer", "phase2"), ("Local subnets", "site", "h-local"))

@@ -6,7 +6,7 @@ import json
 
 from lab.interop import checks
 from lab.interop.model import Failed, Finding, Role
-from lab.interop.rig import eventually, require
+from lab.interop.rig import eventually, require, with_credentials
 from lab.interop.run import Run
 from lab.net import Namespace
 from lab.topology import FAR_HOST, SECRET
@@ -116,8 +116,12 @@ def expect(run: Run, finding: Finding, seconds: float = 10.0) -> None:
 
 
 def no_secret(run: Run) -> None:
-    """No event and no line of our log carries the secret."""
+    """No event and no line of our log carries a secret: pre-shared, a password, or a part of a private key."""
     text = json.dumps(run.events()) + run.rig.engine.log_tail(200)
-    require(SECRET not in text, "a secret is in the events or in the log")
+    ours = with_credentials(run.scenario).ours
+    users = run.scenario.options.get("engine", {}).get("xauth", {}).get("users", ())
+    passwords = [user["password"] for user in users] + [(ours.get("xauth") or {}).get("password", SECRET)]
+    for secret in (SECRET, *passwords, *(ours.get("private_key") or "").splitlines()[1:-2]):
+        require(secret not in text, "a secret is in the events or in the log")
     bugs = run.rig.control.request("stats")["drops"].get("engine bug", 0)
     require(not bugs, f"the engine failed inside: {run.rig.engine.log_tail(6)}")

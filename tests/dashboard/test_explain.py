@@ -26,6 +26,11 @@ MENDED_IN_A_FORM = {
     ),
     *("ike.natt.disabled", "ike.aggressive.used"),
     "ike.unknown_peer",
+    *(
+        f"ike.phase1.certificate.{name}"
+        for name in ("unknown_ca", "crl", "name", "own", "refused", "revoked", "missing")
+    ),
+    *("ike.phase1.dropped", "ike.xauth.refused", "ike.config.exhausted", "ike.config.split", "ike.config.none"),
 }
 
 
@@ -39,7 +44,7 @@ def browser(user: Any) -> Client:  # noqa: F811
 def test_places_are_on_the_pages() -> None:
     templates = ROOT / "dashboard/web/templates/sitevpn"
     pages = {
-        "peer": "".join((templates / name).read_text() for name in ("peer.html", "policy.html")),
+        "peer": "".join((templates / name).read_text() for name in ("peer.html", "policy.html", "certificates.html")),
         "site": (templates / "site.html").read_text(),
     }
     for label, place in explain.places().items():

@@ -113,9 +113,12 @@ def _no_proposal(peer: Peer, offer: SecurityAssociation) -> LocalConfigFault:
     accepted = proposals.accepted_phase1(peer.config.phase1, authentication.acceptable(peer, Role.RESPONDER))
     difference = proposals.compare(accepted, proposals.offered_phase1(offer))
     evidence = proposals.mismatch_evidence(difference)
+    # The algorithms stand under Phase 1, the way in which the two ends prove themselves in a field of its own.
+    differ = {row.attribute for row in difference.nearest if not row.equal}
+    field = "the field Authentication" if differ == {"authentication"} else "Phase 1"
     hint = (
         f"The peer offers {evidence['offered']}; this side accepts {evidence['accepted']}. Nearest: "
-        f"{evidence.get('nearest', 'none')}. Change Phase 1 here to what the peer offers, or the peer's to "
+        f"{evidence.get('nearest', 'none')}. Change {field} here to what the peer offers, or the peer's to "
         "what is accepted here."
     )
     return LocalConfigFault(

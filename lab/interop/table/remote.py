@@ -67,9 +67,9 @@ def _rsa_we_ask() -> Credentials:
     return Credentials(made.ours, theirs | {"remote-1": made.theirs["remote"]}, (*made.secrets, _LOGIN))
 
 
-def _rsa_we_answer() -> Credentials:
+def _rsa_we_answer(password: str = PASSWORD) -> Credentials:
     """Both ends have certificates; our user also a password."""
-    made = pki.usual(**_login())
+    made = pki.usual(**_login(password))
     theirs = {"local": None, "remote": None, "remote-1": made.theirs["remote"], "remote-2": {"auth": "xauth"}}
     return Credentials(made.ours, theirs | {"local-1": made.theirs["local"]}, (*made.secrets, _LOGIN))
 
@@ -201,9 +201,14 @@ _WE_ASK = {"xauth": {"role": "server"}}
 _BOTH_SECRETS = (_PSK, _LOGIN)
 ROWS = (
     _server(
-        "xauth-psk-we-ask", "xauth-psk", ours={"xauth": {"role": "server"}}, theirs=_ANSWERS, secrets=_BOTH_SECRETS
+        "xauth-psk-we-ask",
+        "xauth-psk",
+        ours={"xauth": {"role": "server"}},
+        theirs=_ANSWERS,
+        secrets=_BOTH_SECRETS,
+        roles=BOTH,
     ),
-    _client("xauth-psk-we-answer", "xauth-psk", ours=_login(), theirs=_ASKED, secrets=_BOTH_SECRETS),
+    _client("xauth-psk-we-answer", "xauth-psk", ours=_login(), theirs=_ASKED, secrets=_BOTH_SECRETS, roles=BOTH),
     _server(
         "config-pull-we-give", "config-payload", ours=_WE_GIVE, theirs=_THEY_GET, child=_FROM_THEM, options=_ECHO_IN
     ),
@@ -279,6 +284,7 @@ ROWS = (
         credentials=_rsa_we_ask,
         ours={"exchange": "aggressive"},
         theirs={"aggressive": "yes"},
+        roles=BOTH,
     ),
     _client(
         "xauth-rsa-aggressive-we-answer",
@@ -286,6 +292,7 @@ ROWS = (
         credentials=_rsa_we_answer,
         ours={"exchange": "aggressive"},
         theirs={"aggressive": "yes"},
+        roles=BOTH,
     ),
     _client(
         "virtual-ip-behind-nat",
@@ -349,12 +356,29 @@ def _hybrid_at_the_peer_alone() -> Credentials:
 
 
 BREAKAGES = (
+    _server(
+        "broken-xauth-rsa-password",
+        "xauth-rsa",
+        script=broken,
+        credentials=_rsa_we_ask,
+        roles=BOTH,
+        engine={"xauth": {"users": [{"name": USER, "password": "another-password"}]}},
+        found=dict.fromkeys(BOTH, Finding("ike.xauth.failed", "peer", "password")),
+    ),
+    _client(
+        "broken-xauth-rsa-our-password",
+        "xauth-rsa",
+        script=broken,
+        credentials=partial(_rsa_we_answer, "not-her-password"),
+        roles=BOTH,
+        found=dict.fromkeys(BOTH, Finding("ike.xauth.refused", "local", "User name")),
+    ),
     _client(
         "broken-hybrid-our-password",
         "xauth-id-rsa-hybrid",
         script=broken,
         credentials=partial(_hybrid_we_answer, "not-her-password"),
-        found={Role.INITIATOR: Finding("ike.xauth.refused", "local", "user name and password")},
+        found={Role.INITIATOR: Finding("ike.xauth.refused", "local", "User name")},
     ),
     _server(
         "broken-hybrid-password",
@@ -421,7 +445,7 @@ BREAKAGES = (
         ours=_login("not-her-password"),
         theirs=_ASKED,
         secrets=_BOTH_SECRETS,
-        found={Role.INITIATOR: Finding("ike.xauth.refused", "local", "user name and password")},
+        found={Role.INITIATOR: Finding("ike.xauth.refused", "local", "User name")},
     ),
     Scenario(
         "broken-xauth-not-expected-here",
