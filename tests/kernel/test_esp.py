@@ -1,4 +1,4 @@
-"""The guest's kernel does ESP and AH: states of ``ip xfrm`` between two namespaces, packets over them, and what it drops.
+"""The guest's kernel does ESP and AH: states of ``ip xfrm`` between two namespaces, packets, and what it drops.
 
 Everything else in this room rests on it. A packet that is not protected does not count: the wire is read as well.
 """
@@ -58,7 +58,8 @@ def pair(guest: Guest) -> Iterator[None]:
             ip -n esp-$n neigh add 2001:db8::$end lladdr $mac dev wire nud permanent
         done
         ip -n esp-a address add 10.91.1.1/32 dev lo; ip -n esp-b address add 10.91.2.1/32 dev lo
-        ip -n esp-a route add 10.91.2.0/24 dev wire src 10.91.1.1; ip -n esp-b route add 10.91.1.0/24 dev wire src 10.91.2.1
+        ip -n esp-a route add 10.91.2.0/24 dev wire src 10.91.1.1
+        ip -n esp-b route add 10.91.1.0/24 dev wire src 10.91.2.1
     """)
     yield
     guest.shell("ip netns delete esp-a; ip netns delete esp-b")
