@@ -30,7 +30,17 @@ _READERS: dict[str, Callable[[bytes], Any]] = {
     "crl": certificates.read_crl,
 }
 REMOTE_ACCESS = (
-    *("xauth_role", "xauth_user", "xauth_password", "config_role", "config_way", "pool", "pool_dns", "split_subnets"),
+    *(
+        "xauth_role",
+        "xauth_user",
+        "xauth_password",
+        "config_role",
+        "config_way",
+        "unity",
+        "pool",
+        "pool_dns",
+        "split_subnets",
+    ),
     *("split_exclude", "banner", "default_domain", "save_password"),
 )
 _SERVER_TEXTS = ("banner", "default_domain")
@@ -142,6 +152,12 @@ class AuthenticationForm(forms.Form):
         required=False,
         choices=[("pull", "When the client asks (pull)"), ("push", "By itself (push)")],
     )
+    unity = forms.ChoiceField(
+        label="Split lists (Cisco Unity)",
+        required=False,
+        choices=[("on", "Told and followed, if both ends know them"), ("off", "Neither told nor followed")],
+        help_text="With a split list only the listed subnets go into the client's tunnel, and the rest beside it.",
+    )
     pool = forms.CharField(
         label="Address pool",
         required=False,
@@ -184,6 +200,7 @@ class AuthenticationForm(forms.Form):
             "xauth_user": xauth.get("user", ""),
             "config_role": config.get("role", ""),
             "config_way": config.get("way", "pull"),
+            "unity": "on" if config.get("unity", True) else "off",
             "pool": pool.get("addresses", ""),
             "pool_dns": pool.get("dns", []),
             "split_subnets": access.get("split_subnets", []),
@@ -244,6 +261,8 @@ class AuthenticationForm(forms.Form):
         config = data.get("config_role")
         if config:
             found["mode_config"] = {"role": config, "way": data.get("config_way") or "pull"}
+        if config and data.get("unity") == "off":
+            found["mode_config"]["unity"] = False
         if config == "server":
             found["pool"] = self._pool(data)
             found["mode_config"] |= self._told(data)

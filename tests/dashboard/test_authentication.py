@@ -241,6 +241,15 @@ def test_clients_from_a_pool(browser: Client, site: Any) -> None:
     assert_nowhere(PASSWORD, *secret_lines(OWN))
 
 
+def test_a_client_need_not_follow_the_gateways_list(browser: Client) -> None:
+    changes = {"secret": SECRET, "config_role": "client", "start": "immediate"}
+    assert browser.post(NEW, fields(**changes, unity="off")).status_code == 302
+    row = delivered()["peers"][0]
+    assert row["mode_config"] == {"role": "client", "way": "pull", "unity": False} and row["local_subnets"] == []
+    page = browser.get(f"/vpn/peers/{Peer.objects.get().uuid}/").content.decode()
+    assert re.search(r'<option value="off" selected>Neither told', page)
+
+
 def test_selectors_stand_in_place_of_subnets(browser: Client) -> None:
     lines = "10.1.0.0/24, 10.2.0.0/24, tcp, any, 443\n10.1.0.5-10.1.0.9, 10.2.0.0/24, icmp\n10.1.0.0/24, 10.4.0.0/24"
     assert browser.post(NEW, fields(secret=SECRET, remote_subnets="", selectors=lines)).status_code == 302

@@ -14,7 +14,7 @@ from tests.pki import DAY, NOW, issue
 from vpnengine.contract.events import Side
 from vpnengine.contract.problems import Refused
 from vpnengine.ikev1.credentials import credential_problems
-from vpnengine.ikev1.interface import InitiatePeer
+from vpnengine.ikev1.interface import InitiatePeer, RekeyPeer
 from vpnengine.isakmp import constants as c
 from vpnengine.isakmp.message import Header
 
@@ -66,6 +66,19 @@ def test_a_client_gets_an_address(exchange: str) -> None:
     assert network.pairs_agree(1)
     status = network.right.endpoint.peer_statuses(network.now)[0]
     assert [(found.name, found.address) for found in status.clients] == [("ali", "10.9.0.1")]
+
+
+@EXCHANGES
+@pytest.mark.parametrize("gateway", ["right", "left"])
+def test_rekeying_of_phase_1_asks_and_proves_again(gateway: str, exchange: str) -> None:
+    network = started(joined(gateway, exchange=exchange))
+    server, user = (network.right, network.left) if gateway == "right" else (network.left, network.right)
+    pairs = dict(network.left.installed)
+    network.command(network.left, RekeyPeer("right", 1))
+    assert network.run(20, lambda: server.codes().count("ike.xauth.passed") == 2)
+    network.run(15)
+    assert network.left.installed.keys() == pairs.keys() and network.pairs_agree(1)
+    assert user.codes().count("ike.phase1.certificate.accepted") == 2
 
 
 @EXCHANGES

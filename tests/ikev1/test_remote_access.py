@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
+from tests.ikev1.certified import LEFT_END, RIGHT_END, certified
 from tests.ikev1.pair import PSK, RIGHT, Network, mirrored, peer_row
 from tests.ikev1.recorded import Recording
 from vpnengine.contract.config import EngineConfig, config_for_wire, parse_config
@@ -95,6 +96,27 @@ def test_the_responder_of_phase_1_may_be_the_client() -> None:
     network = Network(config(left, **SHARED), config(right))
     up(network)
     assert "ike.xauth.passed" in network.left.codes() and "ike.xauth.accepted" in network.right.codes()
+
+
+@pytest.mark.parametrize("exchange", ["main", "aggressive"])
+@pytest.mark.parametrize(("client", "method"), [("left", "xauth-rsa"), ("right", "xauth-rsa-responder")])
+def test_a_user_after_certificates(client: str, method: str, exchange: str) -> None:
+    """XAUTHInitRSA and XAUTHRespRSA: both ends prove themselves by certificates, then one shows a password as well."""
+    login = {"role": "client", "user": "ali", "password": PASSWORD}
+    xauth = [login, {"role": "server"}] if client == "left" else [{"role": "server"}, login]
+    left = peer_row(xauth=xauth[0], exchange=exchange) | certified(LEFT_END)
+    right = mirrored(peer_row(exchange=exchange)) | {"xauth": xauth[1]} | certified(RIGHT_END)
+    network = Network(config(left, **SHARED), config(right, **SHARED))
+    up(network)
+    server, user = (network.right, network.left) if client == "left" else (network.left, network.right)
+    assert "ike.xauth.passed" in server.codes() and "ike.xauth.accepted" in user.codes()
+    for node in (server, user):
+        assert "ike.phase1.certificate.accepted" in node.codes() and "ike.aggressive.used" not in node.codes()
+    assert network.left.endpoint.peer_statuses(network.now)[0].phase1.authentication == method
+    network.command(network.left, RekeyPeer("right", 1))
+    assert network.run(20, lambda: server.codes().count("ike.xauth.passed") == 2)
+    network.run(15)
+    assert network.pairs_agree(1)
 
 
 @pytest.mark.parametrize("number", range(1, 16))
