@@ -113,7 +113,7 @@ def _policies(config: EngineConfig, unusable: Container[str]) -> Iterator[Policy
     for peer in config.peers:
         acquire = peer.start is not StartMode.RESPONDER and peer.id not in unusable
         for selector in make_peer(peer).selectors:
-            yield Policy(peer.id, selector, acquire)
+            yield Policy(peer.id, selector, acquire, peer.phase2.mode)
 
 
 def own_address_problems(config: EngineConfig) -> list[Problem]:

@@ -12,7 +12,7 @@ import socket
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 from vpnengine.esp.sa import Address, IpsecSaPair, Selector
 
@@ -40,12 +40,14 @@ class Capabilities:
 class Policy:
     """A selector of a configured peer; traffic that matches and has no SA raises an acquire.
 
-    ``acquire`` False (responder only) counts and drops such traffic instead.
+    ``acquire`` False (responder only) counts and drops such traffic instead. In transport ``mode`` packets keep the
+    way that they have without protection.
     """
 
     peer_id: str
     selector: Selector
     acquire: bool
+    mode: Literal["tunnel", "transport"] = "tunnel"
 
 
 @dataclass(frozen=True)

@@ -21,12 +21,13 @@ from pyroute2.netlink.exceptions import NetlinkError
 
 from vpnengine.dataplane.udp import MARK
 from vpnengine.esp.sa import Network, Selector
-from vpnengine.esp.spans import Span, ends, networks
+from vpnengine.esp.spans import Span, covers, ends, networks
 
 TABLE = 220
 _MAIN_TABLE = 254
 _PRIORITY_OWN, _PRIORITY_TUNNEL = 218, 219
 _PROTOCOL = 99  # marks the routes as ours for people who look
+_THROW, _RTN_THROW = "throw", 9  # stands for a source: look further, in the main table
 _FAMILIES = (socket.AF_INET, socket.AF_INET6)
 
 
@@ -99,7 +100,8 @@ class Routes:
             for route in self._ip.get_routes(table=TABLE, family=family):
                 anywhere = "0.0.0.0" if family == socket.AF_INET else "::"
                 network = f"{route.get_attr('RTA_DST') or anywhere}/{route['dst_len']}"
-                self._routes[ipaddress.ip_network(network)] = "unknown"
+                thrown = route["type"] == _RTN_THROW
+                self._routes[ipaddress.ip_network(network)] = _THROW if thrown else "unknown"
         for message in self._ip.get_addr(index=self._index):
             text = message.get_attr("IFA_LOCAL") or message.get_attr("IFA_ADDRESS")
             if text and not ipaddress.ip_address(text).is_link_local:
@@ -133,13 +135,17 @@ class Routes:
             source = sources.inside(selector.local)
             for network in networks(selector.remote):
                 wanted[network] = wanted.get(network) or source
+        for selector in selectors:
+            # Traffic inside a local subnet is not for a tunnel to everywhere.
+            for network in networks(selector.local) if covers(selector.remote, selector.local) else ():
+                wanted.setdefault(network, _THROW)
         self._replace(wanted)
 
     def _replace(self, wanted: dict[Network, str | None]) -> None:
-        lines = [f"route del {network} {self._where}" for network in self._routes.keys() - wanted.keys()]
+        lines = [self._line("del", network, old) for network, old in self._routes.items() if network not in wanted]
         for network, source in wanted.items():
             if self._refused or self._routes.get(network, "") != source:
-                lines.append(f"route replace {network} {self._where}" + (f" src {source}" if source else ""))
+                lines.append(self._line("replace", network, source))
         # What was refused is tried again with the next wish; until then the problem stands.
         self._routes, self._refused = wanted, True
         if lines:
@@ -149,6 +155,12 @@ class Routes:
     def _again(self) -> None:
         routes, self._routes = self._routes, {}
         self._replace(routes)
+
+    def _line(self, action: str, network: Network, source: str | None) -> str:
+        if source == _THROW:
+            return f"route {action} throw {network} table {TABLE} proto {_PROTOCOL}"
+        with_source = source and action == "replace"
+        return f"route {action} {network} {self._where}" + (f" src {source}" if with_source else "")
 
     def _batch(self, lines: list[str]) -> None:
         """Many changes by one ``ip``: a process of its own does not hold up the daemon, and is ten times as fast.

@@ -152,7 +152,7 @@ class KernelDataPlane(DataPlane):
             self._sending[selector] = carriers
         self._serve(fresh)
         if self._routes is not None:
-            self._routes.set(policy.selector for policy in wanted)
+            self._routes.set(policy.selector for policy in wanted if policy.mode == "tunnel")
 
     def _adopt(self, wanted: tuple[Policy, ...]) -> list[Selector]:
         """Once, with the first configuration: what still serves one of its policies goes on doing so."""
