@@ -23,6 +23,7 @@ from vpnengine.contract.authentication import (
     check_trust,
 )
 from vpnengine.contract.identity import Identity
+from vpnengine.contract.outer import OuterPolicy
 from vpnengine.contract.policies import DpdPolicy, Phase1Policy, Phase2Policy, RetransmitPolicy, weak_choices
 from vpnengine.contract.problems import Problem, Refused, problems_of
 from vpnengine.contract.remote_access import AddressPool, ModeConfig, Xauth, XauthPolicy
@@ -90,6 +91,7 @@ class PeerConfig(Protected):
     phase2: Phase2Policy = Phase2Policy()
     start: StartMode = StartMode.TRAFFIC
     dpd: DpdPolicy = DpdPolicy()
+    outer: OuterPolicy = OuterPolicy()
     retransmit: RetransmitPolicy = RetransmitPolicy()
     nat_traversal: Literal["auto", "force", "rfc", "drafts", "off"] = "auto"
     fragmentation: Literal["auto", "force", "off"] = "auto"

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from vpnengine.dataplane.base import Capabilities, DataPlane, DataPlaneError, Policy, SaCounters, Upcalls
 from vpnengine.dataplane.device import Device
 from vpnengine.dataplane.tun import sentence
+from vpnengine.dataplane.udp import MARK
 from vpnengine.esp.sa import Address, IpsecSaPair, Selector
 from vpnengine.esp.spans import ends
 
@@ -65,6 +66,11 @@ class NativePair:
     soft: int | None
     hard: int | None
     admits: list[SelectorRow]
+    copy_dscp: bool
+    df: str
+    fragment: str
+    mss: int | None  # 0 is what fits, None as announced
+    device_mtu: int
 
     def __repr__(self) -> str:
         return f"NativePair({self.spi_in:#010x})"
@@ -80,12 +86,12 @@ class _Sa:
 
 
 class NativeDataPlane(DataPlane):
-    """TUN with offload and ESP in UDP, in threads of their own.
+    """TUN with offload, ESP with and without UDP, in threads of their own.
 
     :raises DataPlaneError: if the native module has not been built.
     """
 
-    capabilities = Capabilities(name="userspace (native)", raw_esp=False)
+    capabilities = Capabilities(name="userspace (native)", raw_esp=True)
 
     def __init__(self, device: str = "culvert0", unprotected: bool = False) -> None:
         native = load()
@@ -109,12 +115,15 @@ class NativeDataPlane(DataPlane):
     async def open(self, natt_sockets: Iterable[socket.socket], upcalls: Upcalls) -> None:
         """Make the device and start the threads."""
         self._device.open()
-        self.start(natt_sockets, upcalls)
+        self.start(natt_sockets, upcalls, MARK)
 
-    def start(self, natt_sockets: Iterable[socket.socket], upcalls: Upcalls) -> None:
-        """Start the threads and listen to what they tell, without a device of our own."""
+    def start(self, natt_sockets: Iterable[socket.socket], upcalls: Upcalls, mark: int | None = None) -> None:
+        """Start the threads and listen to what they tell, without a device of our own.
+
+        With a ``mark`` they carry ESP without UDP as well, which needs the right to raw sockets.
+        """
         self._upcalls = upcalls
-        library = self._native.start([sock.fileno() for sock in natt_sockets])
+        library = self._native.start([sock.fileno() for sock in natt_sockets], mark)
         asyncio.get_running_loop().add_reader(self._native.event_fd(), self.drain)
         log.info("the native data path carries packets; ciphers by %s", library)
 
@@ -248,6 +257,11 @@ class NativeDataPlane(DataPlane):
             soft=pair.soft_bytes,
             hard=pair.hard_bytes,
             admits=self._admitted(pair),
+            copy_dscp=pair.outer.copy_dscp,
+            df=pair.outer.dont_fragment,
+            fragment=pair.outer.fragment,
+            mss={"auto": 0, "off": None}[size] if isinstance(size := pair.outer.mss, str) else size,
+            device_mtu=MTU,
         )
 
     def _carried(self, pair: IpsecSaPair) -> tuple[Selector, ...]:

@@ -432,6 +432,7 @@ def _install(
         replay_window=sa.peer.config.replay_window,
         soft_bytes=soft,
         hard_bytes=hard,
+        outer=sa.peer.config.outer,
     )
     expires = core.now + float(life.seconds or sa.peer.config.phase2.lifetime_s)
     pair = Pair(params, exchange.role, core.now, expires, choice.group, choice.offered, rank=min(nonces))

@@ -36,6 +36,8 @@ reasons! {
     BadOffload => "bad offload header",
     TooLong => "too long",
     TooBig => "too big for the path",
+    Congestion => "congestion mark on a packet without ECN",
+    OtherEncapsulation => "other encapsulation",
     IkeFlood => "IKE queue full",
     EventsFull => "event queue full",
 }

@@ -1,10 +1,10 @@
 //! What `vpnengine.dataplane.native` drives. Every call is made on the engine's event loop.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use arc_swap::ArcSwap;
 use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
@@ -14,8 +14,9 @@ use pyo3::types::PyBytes;
 use crate::esp::{OpenKey, SealKey, Suite};
 use crate::events::Event;
 use crate::flow::{Selector, Span};
+use crate::inner::{Df, Mss, Rules};
 use crate::path::{Shared, Sockets, Workers};
-use crate::sa::{Counters, Ends, Limits, Sa, UNLIMITED};
+use crate::sa::{Counters, Ends, Limits, Mtu, Sa, UNLIMITED};
 use crate::table::{Policy, PolicyTable};
 use crate::tun;
 
@@ -43,6 +44,11 @@ struct Pair {
     soft: Option<u64>,
     hard: Option<u64>,
     admits: Vec<SelectorRow>,
+    copy_dscp: bool,
+    df: String,
+    fragment: String,
+    mss: Option<u16>,
+    device_mtu: usize,
 }
 
 /// The data path: its tables, its device and its threads.
@@ -124,10 +130,19 @@ impl NativePath {
     }
 
     /// Start the threads, which read these sockets from now on; the name of the cipher library.
-    fn start(&mut self, udp: Vec<RawFd>) -> PyResult<&'static str> {
+    /// With a mark they also carry ESP without UDP, in sockets of their own with that mark.
+    #[pyo3(signature = (udp, mark=None))]
+    fn start(&mut self, udp: Vec<RawFd>, mark: Option<u32>) -> PyResult<&'static str> {
         let udp = udp.into_iter().map(duplicate).collect::<PyResult<_>>()?;
-        let workers =
-            Workers::start(&self.shared, Sockets { udp }).map_err(|error| refused(&error))?;
+        let raw = mark
+            .map_or(Ok(Vec::new()), raw_sockets)
+            .map_err(|error| refused(&error))?;
+        let sockets = Sockets {
+            udp,
+            raw,
+            mark: mark.unwrap_or(0),
+        };
+        let workers = Workers::start(&self.shared, sockets).map_err(|error| refused(&error))?;
         let backend = workers.backend;
         self.workers = Some(workers);
         Ok(backend)
@@ -233,7 +248,8 @@ impl NativePath {
             Suite::parse(&pair.encryption, pair.integrity.as_deref(), pair.esn).map_err(wrong)?
         };
         self.serial += 1;
-        let remote = address(&pair.remote.0, pair.remote.1)?;
+        let remote = address(&pair.remote.0, if pair.udp { pair.remote.1 } else { 0 })?;
+        let rules = rules(&pair)?;
         let sa = Sa {
             serial: self.serial,
             spi_in: pair.spi_in,
@@ -253,10 +269,16 @@ impl NativePath {
                 soft: limit(pair.soft),
                 hard: limit(pair.hard),
             },
+            rules,
+            mtu: Mtu {
+                inner: AtomicUsize::new(0),
+                asked: AtomicU64::new(0),
+            },
             count: Counters::default(),
             soft_told: AtomicBool::new(false),
             hard_told: AtomicBool::new(false),
         };
+        sa.mtu.inner.store(sa.inner_mtu(1500), Ordering::Relaxed);
         self.shared.sas.insert(Arc::new(sa));
         Ok(())
     }
@@ -285,9 +307,10 @@ impl NativePath {
     }
 
     fn set_remote(&self, spi_in: u32, host: &str, port: u16) -> PyResult<()> {
-        let remote = address(host, port)?;
         if let Some(sa) = self.shared.sas.get(spi_in) {
             let ends = **sa.ends.load();
+            let remote = address(host, if ends.udp { port } else { 0 })?;
+            sa.mtu.asked.store(0, Ordering::Relaxed);
             sa.ends.store(Arc::new(Ends { remote, ..ends }));
         }
         Ok(())
@@ -334,6 +357,49 @@ impl NativePath {
         self.shared.outbound.ring();
         self.shared.inbound.ring();
     }
+}
+
+/// Raw sockets for both families; a host without IPv6 has one.
+fn raw_sockets(mark: u32) -> std::io::Result<Vec<OwnedFd>> {
+    let open = |local: IpAddr| {
+        crate::raw::open(local, mark).map(|socket| {
+            socket.set_buffers(BUFFERS);
+            socket.into()
+        })
+    };
+    let v4 = open(Ipv4Addr::UNSPECIFIED.into())?;
+    Ok(std::iter::once(v4)
+        .chain(open(Ipv6Addr::UNSPECIFIED.into()))
+        .collect())
+}
+
+/// Octets that wait in a raw socket: a burst of 64 KB reads.
+const BUFFERS: usize = 4 << 20;
+
+fn rules(pair: &Pair) -> PyResult<Rules> {
+    let df = match pair.df.as_str() {
+        "copy" => Df::Copy,
+        "set" => Df::Set,
+        "clear" => Df::Clear,
+        other => {
+            return Err(PyValueError::new_err(format!(
+                "df: there is no rule '{other}'"
+            )));
+        }
+    };
+    let mss = match pair.mss {
+        None => Mss::Off,
+        Some(0) => Mss::Fitting,
+        Some(size) => Mss::Fixed(size),
+    };
+    let (copy_dscp, device_mtu) = (pair.copy_dscp, pair.device_mtu);
+    Ok(Rules {
+        copy_dscp,
+        df,
+        fragment_after: pair.fragment == "after",
+        mss,
+        device_mtu,
+    })
 }
 
 fn limit(octets: Option<u64>) -> AtomicU64 {

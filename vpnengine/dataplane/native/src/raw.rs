@@ -41,6 +41,7 @@ mod tests {
             remote: SocketAddr::new(to, 0),
             local: Some(from),
             tos: 0xba,
+            fragmenting: None,
         };
         let mut report = SendReport::default();
         SendBatch::default().send(&sender, &[item], &mut report);

@@ -1,13 +1,15 @@
 //! One installed pair of SAs: keys, limits and counters, shared between the workers and the engine.
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Instant;
 
 use arc_swap::ArcSwap;
 
 use crate::esp::{OpenKey, SealKey};
 use crate::flow::{Selector, packet_ends, packet_flow};
+use crate::inner::Rules;
+use crate::inner::mtu::{Outer, inner_mtu};
 
 /// No octet limit.
 pub const UNLIMITED: u64 = u64::MAX;
@@ -36,9 +38,18 @@ pub struct Sa {
     /// What may come out of the tunnel.
     pub admits: ArcSwap<Vec<Selector>>,
     pub limits: Limits,
+    pub rules: Rules,
+    pub mtu: Mtu,
     pub count: Counters,
     pub soft_told: AtomicBool,
     pub hard_told: AtomicBool,
+}
+
+/// The largest inner packet that fits the path, and when it was found out.
+pub struct Mtu {
+    pub inner: AtomicUsize,
+    /// Nanoseconds of the clock, 0 for never.
+    pub asked: AtomicU64,
 }
 
 /// In octets of inner packets, for each direction.
@@ -78,6 +89,16 @@ impl Sa {
             packet_ends(packet)
         };
         flow.is_some_and(|flow| admits.iter().any(|selector| selector.allows_inbound(&flow)))
+    }
+
+    /// The largest inner packet whose ESP packet has at most `path` octets; never less than IPv4 needs.
+    pub fn inner_mtu(&self, path: usize) -> usize {
+        let ends = self.ends.load();
+        let outer = Outer {
+            v6: ends.remote.is_ipv6(),
+            udp: ends.udp,
+        };
+        inner_mtu(path, outer, self.seal.suite()).max(crate::inner::IPV4_MIN_MTU)
     }
 
     /// The last sequence number there is (RFC 4303 section 3.3.3).

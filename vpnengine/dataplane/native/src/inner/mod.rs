@@ -110,6 +110,52 @@ impl Df {
     }
 }
 
+/// Which segment size TCP ends may announce at most.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mss {
+    /// As they like.
+    Off,
+    /// What fits the tunnel.
+    #[default]
+    Fitting,
+    /// This.
+    Fixed(u16),
+}
+
+/// A peer's rules for the headers outside and inside.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Rules {
+    /// Whether observers outside see the DSCP of what is inside.
+    pub copy_dscp: bool,
+    /// DF outside.
+    pub df: Df,
+    /// IPv4 packets that may be fragmented are so outside, as ESP packets, and not before ESP.
+    pub fragment_after: bool,
+    /// What becomes of large segment sizes.
+    pub mss: Mss,
+    /// The TUN device's own MTU, or 0: nothing larger comes from there.
+    pub device_mtu: usize,
+}
+
+impl Rules {
+    /// Lower the segment size in a TCP packet with SYN so that it suits inner packets of `mtu` octets.
+    pub fn clamp(&self, packet: &mut [u8], mtu: usize) {
+        let limit = match self.mss {
+            Mss::Off => return,
+            Mss::Fixed(limit) => limit,
+            Mss::Fitting => {
+                let mtu = if self.device_mtu == 0 {
+                    mtu
+                } else {
+                    mtu.min(self.device_mtu)
+                };
+                mss::fitting(mtu, packet.first().is_some_and(|first| first >> 4 == 6))
+            }
+        };
+        mss::clamp(packet, limit);
+    }
+}
+
 /// True if routers may not fragment the packet: IPv4 with DF, or IPv6.
 pub fn dont_fragment(packet: &[u8]) -> bool {
     match version(packet) {

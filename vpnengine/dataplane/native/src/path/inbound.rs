@@ -12,6 +12,7 @@ use super::wire::Receiver;
 use crate::counters::{Drop, Refused};
 use crate::esp::{Engine, OpenJob, Refusal, ReplayWindow};
 use crate::events::Event;
+use crate::inner;
 use crate::offload::Coalescer;
 use crate::sa::{Sa, add};
 use crate::tun::Queue;
@@ -41,6 +42,8 @@ struct Checked<'b> {
     /// Which of the batch's SAs.
     sa: usize,
     sequence: u64,
+    /// Type of service of the outer header.
+    tos: u8,
 }
 
 /// The inbound worker's own memory: replay windows above all, which outlive a panic.
@@ -71,7 +74,7 @@ impl Inbound {
     pub fn run(&mut self) {
         let shared = Arc::clone(&self.shared);
         while !shared.stopped() {
-            let mut fds = [-1; 5];
+            let mut fds = [-1; 9];
             fds[0] = shared.inbound.fd();
             for (fd, receiver) in fds[1..].iter_mut().zip(&self.receivers) {
                 *fd = receiver.fd();
@@ -152,7 +155,7 @@ impl Inbound {
         let now = shared.clock.nanos();
         let ends: Vec<_> = checked
             .iter()
-            .map(|one| (one.sa, one.sequence, one.remote))
+            .map(|one| (one.sa, one.sequence, one.remote, one.tos))
             .collect();
         let jobs = checked
             .into_iter()
@@ -160,8 +163,8 @@ impl Inbound {
         let mut jobs: Vec<_> = jobs.collect();
         engine.open(&mut jobs);
         let mut burst = coalescer.burst();
-        for (job, (sa, sequence, remote)) in jobs.into_iter().zip(ends) {
-            let (sa, packet, opened) = (&sas[sa], &*job.packet, job.opened);
+        for (job, (sa, sequence, remote, tos)) in jobs.into_iter().zip(ends) {
+            let (sa, packet, opened) = (&sas[sa], job.packet, job.opened);
             let inner = opened.and_then(|opened| opened.tunnel(packet));
             let authentic = inner
                 .as_ref()
@@ -172,7 +175,12 @@ impl Inbound {
             }
             match inner {
                 Ok(inner) => {
-                    let packet = &packet[inner.offset..inner.offset + inner.len];
+                    let packet = &mut packet[inner.offset..inner.offset + inner.len];
+                    if !inner::take_outer_tos(packet, tos) {
+                        shared.drops.add(Drop::Congestion, 1);
+                        continue;
+                    }
+                    sa.rules.clamp(packet, sa.mtu.inner.load(Ordering::Relaxed));
                     if deliver(shared, sa, packet) {
                         burst.push(packet);
                     }
@@ -206,12 +214,13 @@ fn sort<'b>(
         data,
         remote,
         local,
-        ..
+        tos,
     } = datagram;
-    if data == KEEPALIVE {
+    let udp = port != 0;
+    if udp && data == KEEPALIVE {
         return shared.drops.add(Drop::Keepalive, 1);
     }
-    if data.starts_with(&NON_ESP_MARKER) {
+    if udp && data.starts_with(&NON_ESP_MARKER) {
         let (datagram, local) = (data[4..].to_vec(), SocketAddr::new(local, port));
         return shared.tell(Event::Ike {
             datagram,
@@ -228,6 +237,10 @@ fn sort<'b>(
         let Some(sa) = shared.sas.get(spi) else {
             return shared.drops.add(Drop::UnknownSpi, 1);
         };
+        // What comes in raw and in UDP may differ in nothing but this.
+        if sa.ends.load().udp == (port == 0) {
+            return shared.drops.add(Drop::OtherEncapsulation, 1);
+        }
         sas.push(sa);
     }
     let sa = &sas[sas.len() - 1];
@@ -237,6 +250,7 @@ fn sort<'b>(
             remote,
             sa: sas.len() - 1,
             sequence,
+            tos,
         }),
         None => replayed(shared, sa),
     }

@@ -4,6 +4,7 @@
 //! belong to the first, replay windows to the second, so that neither needs a lock. Both look things up in tables that
 //! the engine swaps whole, and tell it what happens through a queue.
 
+mod fit;
 mod hold;
 mod inbound;
 mod outbound;

@@ -5,20 +5,22 @@ use std::os::fd::{AsFd, AsRawFd};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use super::fit::{self, Answers, Fit};
 use super::hold::Hold;
 use super::poll::readable;
 use super::shared::Shared;
 use super::wire::Sender;
 use crate::counters::{Drop, Refused};
 use crate::esp::{Engine, NEXT_IPV4, NEXT_IPV6, SealJob};
+use crate::inner;
 use crate::offload::VirtioHeader;
 use crate::offload::segment::Plan;
 use crate::sa::{Sa, UNLIMITED, add};
 use crate::table::{Policy, PolicyTable};
 use crate::tun::{Queue, READ_SIZE};
-use crate::udp::Outgoing;
+use crate::udp::{Fragmenting, Outgoing, PathMtu};
 
-/// Octets of sealed packets in one batch. A large read becomes at most about 75 KB.
+/// Octets of sealed packets in one batch. A large read becomes 75 KB, three times that if its segments are tiny.
 const ARENA: usize = 256 << 10;
 /// A batch ends with this many packets: enough to fill the lanes, few enough to stay in the cache.
 const PACKETS: usize = 128;
@@ -37,6 +39,9 @@ struct Run {
     last: usize,
     first_sequence: u64,
     next_header: u8,
+    /// Type of service and DF of the outer header.
+    tos: u8,
+    df: bool,
 }
 
 impl Run {
@@ -53,6 +58,8 @@ impl Run {
 pub struct Outbound {
     shared: Arc<Shared>,
     sender: Sender,
+    path: PathMtu,
+    answers: Answers,
     engine: Engine,
     hold: Hold,
     arena: Vec<u8>,
@@ -62,10 +69,12 @@ pub struct Outbound {
 }
 
 impl Outbound {
-    pub fn new(shared: Arc<Shared>, sender: Sender, engine: Engine) -> Self {
+    pub fn new(shared: Arc<Shared>, sender: Sender, path: PathMtu, engine: Engine) -> Self {
         Self {
             shared,
             sender,
+            path,
+            answers: Answers::default(),
             engine,
             hold: Hold::default(),
             arena: vec![0; ARENA],
@@ -186,9 +195,31 @@ impl Outbound {
         self.flush();
     }
 
-    /// Put the inner packets where they will be sealed, each with a sequence number of its own.
+    /// Place the inner packets if they fit the path; if not, what the peer's rules say.
     fn place(&mut self, sa: &Arc<Sa>, plan: &Plan<'_>) {
+        let now = self.shared.clock.nanos();
+        let mtu = fit::mtu(&self.path, sa, now);
+        match fit::judge(sa, plan.packet(), plan.full_len(), mtu) {
+            Fit::Send => self.put(sa, plan, mtu),
+            Fit::Fragment => fit::each_fragment(plan, mtu, |fragment| {
+                if let Ok(plan) = Plan::new(&VirtioHeader::default(), fragment) {
+                    self.put(sa, &plan, mtu);
+                }
+            }),
+            Fit::Tell => {
+                self.shared.drops.add(Drop::TooBig, plan.count() as u64);
+                let device = self.shared.device.load_full();
+                self.answers.tell(device.as_deref(), plan, mtu, now);
+            }
+        }
+    }
+
+    /// Put the inner packets where they will be sealed, each with a sequence number of its own.
+    fn put(&mut self, sa: &Arc<Sa>, plan: &Plan<'_>, mtu: usize) {
         let suite = sa.seal.suite();
+        if self.used + plan.count() * suite.sealed_len(plan.full_len()) > ARENA {
+            self.flush();
+        }
         let wanted = plan.count();
         let allowed = self.within_limits(sa, plan, wanted);
         let Some(first_sequence) = self.numbers(sa, allowed) else {
@@ -202,7 +233,10 @@ impl Outbound {
         let stride = suite.sealed_len(plan.full_len());
         for index in 0..count {
             let at = self.used + index * stride + suite.offset();
-            plan.write(index, &mut self.arena[at..]);
+            let length = plan.write(index, &mut self.arena[at..]);
+            if plan.count() == 1 {
+                sa.rules.clamp(&mut self.arena[at..at + length], mtu);
+            }
         }
         let (full, last) = (plan.full_len(), plan.len(count - 1));
         let next_header = if plan.packet()[0] >> 4 == 6 {
@@ -219,6 +253,8 @@ impl Outbound {
             last,
             first_sequence,
             next_header,
+            tos: inner::outer_tos(plan.packet(), sa.rules.copy_dscp),
+            df: sa.rules.df.outer(plan.packet()),
         });
         self.used += (count - 1) * stride + suite.sealed_len(last);
         self.packets += count;
@@ -275,6 +311,7 @@ impl Outbound {
                 && last.last == last.full
                 && last.full == run.full
                 && last.next_header == run.next_header
+                && (last.tos, last.df) == (run.tos, run.df)
                 && last.first_sequence + last.count as u64 == run.first_sequence;
             if continues {
                 last.count += run.count;
@@ -310,7 +347,12 @@ impl Outbound {
                 segment: run.stride,
                 remote: ends.remote,
                 local: Some(ends.local),
-                tos: 0,
+                tos: run.tos,
+                fragmenting: Some(if run.df {
+                    Fragmenting::Learnt
+                } else {
+                    Fragmenting::Allowed
+                }),
             }
         });
         let outgoing: Vec<Outgoing<'_>> = outgoing.collect();

@@ -3,48 +3,42 @@
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 
 use crate::counters::{Drop, Drops};
-use crate::udp::{Outgoing, RecvBatch, SendBatch, SendReport, Socket};
+use crate::udp::{Fragmenting, Outgoing, RecvBatch, SendBatch, SendReport, Socket};
 
 /// Large messages in one receive; merged ones make a megabyte of 16.
 const MESSAGES: usize = 16;
 const SLOT: usize = 65_536;
 
-/// Sends from the engine's sockets, one of each family.
+/// Sends from the engine's sockets, one of each family, and from raw ones where ESP goes without UDP.
 pub struct Sender {
     sockets: Vec<Socket>,
     batch: SendBatch,
 }
 
 impl Sender {
-    pub fn new(fds: Vec<OwnedFd>) -> std::io::Result<Self> {
-        let sockets = fds
-            .into_iter()
-            .map(Socket::share)
-            .collect::<std::io::Result<_>>()?;
+    pub fn new(udp: Vec<OwnedFd>, raw: Vec<OwnedFd>) -> std::io::Result<Self> {
+        let sockets = udp.into_iter().chain(raw).map(Socket::share);
         Ok(Self {
-            sockets,
+            sockets: sockets.collect::<std::io::Result<_>>()?,
             batch: SendBatch::default(),
         })
     }
 
-    /// Send all of it. What cannot be sent is counted.
+    /// Send all of it; to port 0 without UDP. What cannot be sent is counted.
     pub fn send(&mut self, items: &[Outgoing<'_>], drops: &Drops) {
-        let v6 = items.first().is_some_and(|item| item.remote.is_ipv6());
-        if items.iter().all(|item| item.remote.is_ipv6() == v6) {
-            return self.send_family(v6, items, drops);
-        }
-        for v6 in [false, true] {
-            let some: Vec<_> = items
-                .iter()
-                .filter(|item| item.remote.is_ipv6() == v6)
-                .copied()
-                .collect();
-            self.send_family(v6, &some, drops);
+        let class = |item: &Outgoing<'_>| (item.remote.is_ipv6(), item.remote.port() == 0);
+        for some in items.chunk_by(|one, next| class(one) == class(next)) {
+            let (v6, raw) = class(&some[0]);
+            self.send_from(v6, raw, some, drops);
         }
     }
 
-    fn send_family(&mut self, v6: bool, items: &[Outgoing<'_>], drops: &Drops) {
-        let Some(socket) = self.sockets.iter().find(|socket| socket.is_v6() == v6) else {
+    fn send_from(&mut self, v6: bool, raw: bool, items: &[Outgoing<'_>], drops: &Drops) {
+        let found = self
+            .sockets
+            .iter()
+            .find(|socket| socket.is_v6() == v6 && socket.is_raw() == raw);
+        let Some(socket) = found else {
             let count: usize = items
                 .iter()
                 .map(|item| item.data.len().div_ceil(item.segment.max(1)))
@@ -53,6 +47,8 @@ impl Sender {
         };
         let mut report = SendReport::default();
         self.batch.send(socket, items, &mut report);
+        // The engine sends from the same sockets.
+        let _ = socket.set_fragmenting(Fragmenting::Learnt);
         for (reason, count) in [
             (Drop::SendBufferFull, report.no_buffer),
             (Drop::TooBig, report.too_big),
@@ -76,11 +72,20 @@ impl Receiver {
     pub fn udp(fd: OwnedFd) -> std::io::Result<Self> {
         let socket = Socket::share(fd)?;
         let port = socket.local()?.port();
-        Ok(Self {
+        Ok(Self::new(socket, port))
+    }
+
+    /// A raw socket for ESP.
+    pub fn raw(fd: OwnedFd) -> std::io::Result<Self> {
+        Ok(Self::new(Socket::share(fd)?, 0))
+    }
+
+    fn new(socket: Socket, port: u16) -> Self {
+        Self {
             socket,
             batch: RecvBatch::new(MESSAGES, SLOT),
             port,
-        })
+        }
     }
 
     pub fn fd(&self) -> RawFd {

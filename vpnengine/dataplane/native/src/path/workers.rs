@@ -13,11 +13,16 @@ use super::shared::Shared;
 use super::wire::{Receiver, Sender};
 use crate::esp::{Backend, Engine};
 use crate::events::Event;
+use crate::udp::PathMtu;
 
 /// Descriptors of our own for the engine's sockets.
 #[derive(Default)]
 pub struct Sockets {
     pub udp: Vec<OwnedFd>,
+    /// Raw sockets for ESP without UDP.
+    pub raw: Vec<OwnedFd>,
+    /// On every outer packet; 0 for none.
+    pub mark: u32,
 }
 
 /// Both workers. They end with `stop`, or when this is dropped.
@@ -38,12 +43,17 @@ impl Workers {
         );
         let backend = sealing.backend();
         let mut receivers = Vec::new();
-        let mut own = Vec::new();
+        let (mut own, mut own_raw) = (Vec::new(), Vec::new());
         for fd in sockets.udp {
             own.push(fd.try_clone()?);
             receivers.push(Receiver::udp(fd)?);
         }
-        let mut outbound = Outbound::new(Arc::clone(shared), Sender::new(own)?, sealing);
+        for fd in sockets.raw {
+            own_raw.push(fd.try_clone()?);
+            receivers.push(Receiver::raw(fd)?);
+        }
+        let (sender, path) = (Sender::new(own, own_raw)?, PathMtu::new(sockets.mark));
+        let mut outbound = Outbound::new(Arc::clone(shared), sender, path, sealing);
         let mut inbound = Inbound::new(Arc::clone(shared), receivers, opening);
         shared.stop.store(false, Ordering::Release);
         let mut made = Self {

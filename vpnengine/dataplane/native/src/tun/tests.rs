@@ -171,6 +171,7 @@ fn datagrams_pass_segmented_by_the_sender() {
             remote: target,
             local: None,
             tos: 0,
+            fragmenting: None,
         };
         let mut report = crate::udp::SendReport::default();
         crate::udp::SendBatch::default().send(&sender, &[item], &mut report);

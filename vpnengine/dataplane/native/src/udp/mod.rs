@@ -5,6 +5,7 @@
 mod address;
 mod control;
 mod errors;
+mod path_mtu;
 mod recv;
 mod send;
 mod socket;
@@ -12,6 +13,7 @@ mod socket;
 mod tests;
 
 pub use errors::{PathError, PathErrorKind};
+pub use path_mtu::PathMtu;
 pub use recv::{Datagram, RecvBatch};
 pub use send::{Outgoing, SendBatch, SendReport};
 pub use socket::{Fragmenting, Socket};

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::address::Name;
 use super::control::{Control, Writer};
-use super::socket::{Socket, is_late};
+use super::socket::{Fragmenting, Socket, is_late};
 use super::{MAX_MESSAGES, MAX_PAYLOAD, MAX_SEGMENTS};
 
 /// Milliseconds to wait for room in the send buffer before a datagram counts as lost.
@@ -24,6 +24,8 @@ pub struct Outgoing<'d> {
     pub local: Option<IpAddr>,
     /// Type of service or traffic class of the outer header: DSCP and ECN.
     pub tos: u8,
+    /// The rule for DF to set on the socket before; None leaves it as it is.
+    pub fragmenting: Option<Fragmenting>,
 }
 
 /// What became of the datagrams; all numbers are of datagrams, and only grow.
@@ -73,6 +75,16 @@ pub struct SendBatch {
 impl SendBatch {
     /// Send everything in the order given; what the system refuses is counted and not tried again.
     pub fn send(&mut self, socket: &Socket, items: &[Outgoing<'_>], report: &mut SendReport) {
+        for some in items.chunk_by(|one, next| one.fragmenting == next.fragmenting) {
+            if let Some(rule) = some[0].fragmenting {
+                // Without it packets go out under the rule before, which is better than not at all.
+                let _ = socket.set_fragmenting(rule);
+            }
+            self.send_alike(socket, some, report);
+        }
+    }
+
+    fn send_alike(&mut self, socket: &Socket, items: &[Outgoing<'_>], report: &mut SendReport) {
         self.pieces.clear();
         for (index, item) in items.iter().enumerate() {
             cut(

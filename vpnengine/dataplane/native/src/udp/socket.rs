@@ -17,6 +17,8 @@ pub enum Fragmenting {
     Forbidden,
     /// DF is clear: this host or a router fragments.
     Allowed,
+    /// DF is set while the packet fits what is known of the path; this host fragments larger ones. The system's default.
+    Learnt,
 }
 
 /// A UDP socket, or a raw socket for ESP, with packet info, type of service and the error queue switched on.
@@ -40,10 +42,11 @@ impl Socket {
         if shared {
             inner.set_reuse_port(true)?;
         }
-        Self::bind(inner, local, mark)
+        Self::adopt(Self::bind(inner, local, mark)?)
     }
 
-    /// A raw socket for ESP on `local`, an address or the unspecified one.
+    /// A raw socket for ESP on `local`, an address or the unspecified one. Nobody reads its error queue, so that it has
+    /// none: the kernel remembers what routers say about the path.
     ///
     /// Errors: what the system says; `PermissionDenied` without `CAP_NET_RAW`.
     pub fn raw_esp(local: IpAddr, mark: u32) -> io::Result<Self> {
@@ -53,10 +56,13 @@ impl Socket {
             Type::RAW,
             Some(Protocol::from(ESP)),
         )?;
-        Self::bind(inner, local, mark)
+        let inner = Self::bind(inner, local, mark)?;
+        let socket = Self::share(inner)?;
+        socket.set_fragmenting(Fragmenting::Learnt)?;
+        Ok(socket)
     }
 
-    fn bind(inner: socket2::Socket, local: SocketAddr, mark: u32) -> io::Result<Self> {
+    fn bind(inner: socket2::Socket, local: SocketAddr, mark: u32) -> io::Result<OwnedFd> {
         // A raw IPv6 socket never takes IPv4, and refuses the option.
         if local.is_ipv6() && inner.r#type()? == Type::DGRAM {
             inner.set_only_v6(true)?;
@@ -65,7 +71,7 @@ impl Socket {
             inner.set_mark(mark)?;
         }
         inner.bind(&local.into())?;
-        Self::adopt(inner.into())
+        Ok(inner.into())
     }
 
     /// Take over a bound socket, for example one that the caller made, and set every option.
@@ -77,7 +83,7 @@ impl Socket {
         Ok(socket)
     }
 
-    /// Take over a bound UDP socket that others send from too: neither its rule for DF nor its error queue is touched,
+    /// Take over a bound socket that others send from too: neither its rule for DF nor its error queue is touched,
     /// which would change what they are told.
     ///
     /// Errors: as [`Socket::adopt`].
@@ -188,6 +194,7 @@ impl Socket {
         let value = match rule {
             Fragmenting::Forbidden => libc::IP_PMTUDISC_DO,
             Fragmenting::Allowed => libc::IP_PMTUDISC_DONT,
+            Fragmenting::Learnt => libc::IP_PMTUDISC_WANT,
         };
         if self.fragmenting.swap(value as u8, Ordering::Relaxed) == value as u8 {
             return Ok(());
@@ -251,6 +258,27 @@ impl Socket {
         let ready = unsafe { libc::poll(&mut entry, 1, milliseconds) };
         ready > 0 && entry.revents & libc::POLLOUT != 0
     }
+}
+
+impl From<Socket> for OwnedFd {
+    fn from(socket: Socket) -> Self {
+        socket.inner.into()
+    }
+}
+
+/// An option that is one number, None if the system does not say.
+pub(super) fn option(
+    socket: &socket2::Socket,
+    level: libc::c_int,
+    option: libc::c_int,
+) -> Option<libc::c_int> {
+    let mut value: libc::c_int = 0;
+    let mut size = std::mem::size_of::<libc::c_int>() as libc::socklen_t;
+    let pointer: *mut libc::c_int = &mut value;
+    // SAFETY: both pointers are to memory of the sizes given, which outlives the call.
+    let result =
+        unsafe { libc::getsockopt(socket.as_raw_fd(), level, option, pointer.cast(), &mut size) };
+    (result == 0).then_some(value)
 }
 
 impl AsFd for Socket {

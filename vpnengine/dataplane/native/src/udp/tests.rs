@@ -53,6 +53,7 @@ fn deliver(host: &str, gso: bool, gro: bool) {
         remote: to.local().unwrap(),
         local: Some(local),
         tos: 0xb9,
+        fragmenting: None,
     };
     let mut report = SendReport::default();
     SendBatch::default().send(&from, &[item], &mut report);
@@ -109,6 +110,7 @@ fn sends_to_many_destinations_from_chosen_addresses_in_one_call() {
         remote: SocketAddr::new(IpAddr::from([127, 0, 1, index as u8]), port(socket)),
         local: Some(IpAddr::from([127, 0, 2, index as u8])),
         tos: index as u8,
+        fragmenting: None,
     };
     let items: Vec<_> = receivers
         .iter()
@@ -139,6 +141,7 @@ fn an_empty_datagram_arrives_as_none() {
         remote: to.local().unwrap(),
         local: None,
         tos: 0,
+        fragmenting: None,
     };
     let mut report = SendReport::default();
     SendBatch::default().send(&from, &[item], &mut report);
@@ -166,6 +169,7 @@ fn counts_what_is_too_big_and_learns_the_mtu_from_the_error_queue() {
         remote,
         local: None,
         tos: 0,
+        fragmenting: None,
     };
     let mut report = SendReport::default();
     SendBatch::default().send(&from, &[item], &mut report);
@@ -186,6 +190,7 @@ fn a_closed_port_is_told_and_does_not_stop_the_next_datagram() {
             remote,
             local: None,
             tos: 0,
+            fragmenting: None,
         };
         let mut report = SendReport::default();
         SendBatch::default().send(&from, &[item], &mut report);
@@ -214,6 +219,7 @@ fn a_message_larger_than_its_slot_is_dropped_and_counted() {
         remote: to.local().unwrap(),
         local: None,
         tos: 0,
+        fragmenting: None,
     };
     SendBatch::default().send(&from, &[item], &mut SendReport::default());
     std::thread::sleep(Duration::from_millis(20));
