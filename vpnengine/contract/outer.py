@@ -26,3 +26,6 @@ class OuterPolicy(Model):
     fragment: Literal["before", "after"] = "before"
     mss: SegmentSize | Literal["auto", "off"] = "auto"
     copy_dscp: bool = False
+
+
+OUTER_DEFAULT = OuterPolicy()

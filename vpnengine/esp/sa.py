@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from vpnengine.contract.algorithms import EspEncryption, EspIntegrity
-from vpnengine.contract.outer import OuterPolicy
+from vpnengine.contract.outer import OUTER_DEFAULT, OuterPolicy
 from vpnengine.contract.selectors import PROTOCOL_NAMES
 from vpnengine.crypto.secret import Secret
 from vpnengine.esp.spans import Network, Span, covers
@@ -127,4 +127,4 @@ class IpsecSaPair:
     replay_window: int = 64
     soft_bytes: int | None = None
     hard_bytes: int | None = None
-    outer: OuterPolicy = OuterPolicy()
+    outer: OuterPolicy = OUTER_DEFAULT
