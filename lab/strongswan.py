@@ -146,6 +146,7 @@ class StrongSwan:
         self.connection = connection
         self.options: dict[str, str] = {}
         """Further settings of the section ``charon``, read at the next start."""
+        self.plugins = PLUGINS
         self._log_keys = log_keys
         self._quiet = quiet
         self._process: subprocess.Popen[bytes] | None = None
@@ -172,7 +173,7 @@ class StrongSwan:
         elif self._quiet:
             levels = {"level": 1, "enc": 1, "cfg": 1, "flush": "no"}
         options = "\n".join(f"  {key} = {value}" for key, value in self.options.items())
-        conf = _STRONGSWAN_CONF.format(plugins=PLUGINS, directory=self.directory, options=options, **levels)
+        conf = _STRONGSWAN_CONF.format(plugins=self.plugins, directory=self.directory, options=options, **levels)
         (self.directory / "strongswan.conf").write_text(conf)
         script = "mount -t tmpfs none /run; exec " + CHARON
         environment = f"STRONGSWAN_CONF={self.directory}/strongswan.conf"

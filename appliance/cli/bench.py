@@ -12,9 +12,9 @@ from lab.net import LabError
 
 HELP = (
     "Measure: push (Save to the first packet), live (engine event to browser), ike (negotiations a second), "
-    "scale (very many peers), log (frames of the Event Log with very many rows)."
+    "scale (very many peers), log (frames of the Event Log with very many rows), esp (the data paths against others)."
 )
-KINDS = ("push", "live", "ike", "scale", "log")
+KINDS = ("push", "live", "ike", "scale", "log", "esp")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,6 +28,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--watchers", type=int, default=100, help="live: how many browsers")
     parser.add_argument("--seconds", type=int, default=20, help="live, log: how long")
     parser.add_argument("--rate", type=int, default=50, help="live, log: events a second")
+    parser.add_argument("--quick", action="store_true", help="esp: one round of fewer cases, under three minutes")
+    parser.add_argument("--rounds", type=int, default=3, help="esp: how often each path is measured")
+    parser.add_argument("--paths", metavar="LIST", help="esp: only these, such as native,libipsec")
+    parser.add_argument("--plot", metavar="FILE", help="esp: draw the figures as PNG")
     parser.add_argument("--rows", type=int, default=100_000, help="log: how many events it holds before")
 
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from types import ModuleType
 from typing import TYPE_CHECKING
 
+from vpnengine.contract.algorithms import EspEncryption
 from vpnengine.dataplane.base import Capabilities, DataPlane, DataPlaneError, Policy, SaCounters, Upcalls
 from vpnengine.dataplane.device import Device
 from vpnengine.dataplane.tun import sentence
@@ -88,6 +89,8 @@ class _Sa:
 class NativeDataPlane(DataPlane):
     """TUN with offload, ESP with and without UDP, in threads of their own.
 
+    ``unprotected`` is for measurements: a pair of NULL without integrity, which RFC 4303 forbids, is carried as it is.
+
     :raises DataPlaneError: if the native module has not been built.
     """
 
@@ -97,7 +100,7 @@ class NativeDataPlane(DataPlane):
         native = load()
         if native is None:
             raise DataPlaneError(UNAVAILABLE)
-        self._name = device
+        self._name, self._unprotected = device, unprotected
         self._native: NativePath = native.NativePath(time.monotonic(), unprotected)
         self._device = Device(device, MTU, self._attach, self._native.close_device, self._native.device_gone)
         self._upcalls: Upcalls | None = None
@@ -240,10 +243,11 @@ class NativeDataPlane(DataPlane):
 
     def _native_pair(self, pair: IpsecSaPair) -> NativePair:
         transform, keys_in, keys_out = pair.transform, pair.keys_in, pair.keys_out
+        bare = transform.encryption is EspEncryption.NULL and transform.integrity is None
         return NativePair(
             spi_in=pair.spi_in,
             spi_out=pair.spi_out,
-            encryption=transform.encryption.value,
+            encryption="none" if bare and self._unprotected else transform.encryption.value,
             integrity=transform.integrity.value if transform.integrity else None,
             esn=transform.esn,
             key_in=keys_in.encryption.reveal(),
