@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from appliance.cli import capture, ladder
+from appliance.cli import capture, ladder, stats
 from appliance.cli.main import fail
 from appliance.paths import state
 from vpnengine.contract.catalogue import CATALOGUE
@@ -55,9 +55,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     captured.add_argument("--negotiation", metavar="COOKIE", help="only the one with this initiator cookie")
     captured.add_argument("--pcapng", metavar="FILE", required=True, help="file to write, readable by you alone")
     captured.add_argument("--with-secrets", action="store_true", help="also write the keys, into FILE.secrets/")
-    verb("stats", "Show counters.")
+    counters = verb("stats", "Show counters: of each SA, of each reason for a drop, of IKE.")
+    counters.add_argument("--watch", type=_seconds, metavar="S", help="again every S seconds, with rates")
+    counters.add_argument("--count", type=int, metavar="N", help="with --watch: end after N times")
     verb("schema", "Print the JSON schema of EngineConfig.")
     verb("explain", "Explain an event code.").add_argument("code")
+
+
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not 0.1 <= value <= 3600:
+        raise argparse.ArgumentTypeError("from 0.1 to 3600 seconds")
+    return value
 
 
 def run(options: argparse.Namespace) -> int:
@@ -83,6 +92,9 @@ def run(options: argparse.Namespace) -> int:
 def _ask(client: ControlClient, options: argparse.Namespace) -> int:
     if options.verb == "events":
         return _events(client, options)
+    if options.verb == "stats":
+        stats.show(client, options.json, options.watch, options.count)
+        return 0
     if options.verb == "capture":
         wanted = {"peer": options.peer, "negotiation": options.negotiation, "secrets": options.with_secrets}
         found = client.request("capture", **wanted)["negotiations"]

@@ -209,6 +209,18 @@ def test_seldom_needed_fields_are_folded_until_they_matter(stack: Stack, page: P
     expect(page.get_by_label("Fragmentation")).to_have_value("force")
 
 
+def test_the_status_names_the_data_path_and_says_why_no_other(stack: Stack, page: Page) -> None:
+    page.goto(stack.address + "/status/")
+    paths = page.locator("#data-paths")
+    expect(paths).to_contain_text("Packets are carried by the data path")
+    told = json.loads(stack.ctl("--json", "status"))["data_path"]
+    expect(paths).to_contain_text(told["name"])
+    for reason in told["passed_over"]:
+        expect(paths).to_contain_text(reason[1:])
+    branch = page.locator(".peer-card", has_text="Branch")
+    expect(branch.locator("dt:has-text('Data path') + dd")).to_have_text(told["name"])
+
+
 def test_what_was_true_is_not_shown_as_true(stack: Stack, page: Page) -> None:
     """A dead engine, a button without effect, a session that has ended."""
     page.goto(stack.address + "/status/")

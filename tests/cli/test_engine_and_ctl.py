@@ -96,6 +96,15 @@ def test_status_for_machines(engine: Engine) -> None:
     assert "age_s" in peer["phase1"] and SECRET not in json.dumps(status)
 
 
+def test_stats_name_the_data_path_and_go_on_with_rates(engine: Engine) -> None:
+    done = engine.ctl("stats", "--json", "--watch", "0.2", "--count", "2")
+    first, second = (json.loads(line) for line in done.stdout.splitlines())
+    assert first["dataplane"] == "fake" and first["sas"] == [] and "drops_per_s" not in first
+    assert set(second["drops_per_s"]) == set(second["drops"]) and second["data_path"]["name"] == "fake"
+    assert "data path: fake" in engine.ctl("stats").stdout
+    assert engine.ctl("stats", "--watch", "0").returncode == 2
+
+
 def test_every_verb_answers_people_and_machines(engine: Engine) -> None:
     for verb in (["status"], ["stats"], ["events"], ["terminate", "Branch"], ["rekey", "Branch", "--phase", "1"]):
         for form in ([], ["--json"]):

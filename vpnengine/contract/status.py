@@ -107,6 +107,19 @@ class PeerStatus(_Model):
     last_failure: LastFailure | None = None
 
 
+class DataPathStatus(_Model):
+    """What carries the packets of all tunnels, and what it can do.
+
+    ``passed_over`` says why each of the data paths that would have been chosen before it is not used.
+    """
+
+    name: str
+    raw_esp: bool
+    transport: bool
+    ah: bool
+    passed_over: tuple[str, ...] = ()
+
+
 class EngineStatus(_Model):
     """The answer to ``status``; ``drops`` counts packets and datagrams by reason."""
 
@@ -117,3 +130,4 @@ class EngineStatus(_Model):
     peers: tuple[PeerStatus, ...]
     drops: dict[str, int] = {}
     conditions: tuple[str, ...] = ()
+    data_path: DataPathStatus | None = None

@@ -21,7 +21,7 @@ from vpnengine.contract.catalogue import CATALOGUE
 from vpnengine.contract.config import EngineConfig, PeerConfig, StartMode
 from vpnengine.contract.events import Event, EventBody
 from vpnengine.contract.problems import Problem, Refused
-from vpnengine.contract.status import EngineStatus
+from vpnengine.contract.status import DataPathStatus, EngineStatus
 from vpnengine.contract.trace import NegotiationTrace
 from vpnengine.crypto.random import system_random
 from vpnengine.daemon import slices
@@ -395,9 +395,17 @@ class Engine:
         conditions = [*self._dataplane.conditions()]
         if self.journal.write_errors:
             conditions.append("events cannot be written to the journal; check the disk")
+        able = self._dataplane.capabilities
         head = EngineStatus(
             revision=self.config.revision,
-            dataplane=self._dataplane.capabilities.name,
+            dataplane=able.name,
+            data_path=DataPathStatus(
+                name=able.name,
+                raw_esp=able.raw_esp,
+                transport=able.transport,
+                ah=able.ah,
+                passed_over=self._dataplane.passed_over,
+            ),
             boot=self.journal.boot,
             uptime_s=round(time.monotonic() - self._started, 3),
             peers=(),

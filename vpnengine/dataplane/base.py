@@ -87,6 +87,8 @@ class DataPlane(ABC):
     """One way to carry packets. All calls are made on the event loop's thread."""
 
     capabilities: Capabilities
+    passed_over: tuple[str, ...] = ()
+    """Why none of the data paths that ``select`` would rather have taken is used, as sentences."""
 
     def exempt(self, sock: socket.socket) -> None:  # noqa: B027 - a data path behind routes knows them by their mark
         """Packets of this IKE socket never enter a tunnel. Called for those that ``open`` does not take.

@@ -25,6 +25,7 @@ def create(kind: Kind, device: str = "culvert0") -> DataPlane:
 
     :raises DataPlaneError: if the one that is named cannot be had.
     """
+    passed_over: tuple[str, ...] = ()
     if kind == "fake":
         return FakeDataPlane()
     if kind in ("auto", "kernel"):
@@ -33,11 +34,17 @@ def create(kind: Kind, device: str = "culvert0") -> DataPlane:
             return KernelDataPlane(device)
         if kind == "kernel":
             raise DataPlaneError(f"the kernel cannot carry the tunnels: {problem}; choose “auto”")
+        passed_over = (f"the kernel's own IPsec is not used: {problem}",)
     if kind == "native":
         return NativeDataPlane(device)
     if kind == "auto":
+        dataplane: DataPlane
         if native_path.load() is not None:
-            return NativeDataPlane(device)
-        log.warning(native_path.UNAVAILABLE)
-        return UserspaceDataPlane(device, (native_path.UNAVAILABLE,))
+            dataplane = NativeDataPlane(device)
+        else:
+            log.warning(native_path.UNAVAILABLE)
+            dataplane = UserspaceDataPlane(device, (native_path.UNAVAILABLE,))
+            passed_over += (native_path.UNAVAILABLE,)
+        dataplane.passed_over = passed_over
+        return dataplane
     return UserspaceDataPlane(device)

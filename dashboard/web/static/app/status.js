@@ -112,7 +112,7 @@ function fillRows(body, rows) {
 }
 
 const cards = new Map();
-function show(peer) {
+function show(peer, dataPath) {
   if (!cards.has(peer.id)) { cards.set(peer.id, peerCard(peer.id)); root.append(cards.get(peer.id).element); }
   const card = cards.get(peer.id);
   Object.assign(card, { peer, stale: false });
@@ -124,7 +124,7 @@ function show(peer) {
   settle(card);
   showButtons(card);
   showFailure(card, peer.last_failure);
-  showPhase1(card, peer);
+  showPhase1(card, peer, dataPath);
   card.table.hidden = !peer.sas.length;
   fillRows(card.rows, peer.sas.map((sa) => [sa.local, sa.remote, sa.state, sa.spi_in, sa.spi_out,
     sa.encryption + (sa.integrity ? `-${sa.integrity}` : "") + (sa.pfs_group ? ` PFS ${sa.pfs_group}` : ""),
@@ -132,15 +132,29 @@ function show(peer) {
 }
 
 const NAT = { none: "none seen", local: "in front of this side", remote: "in front of the peer", both: "on both sides" };
-function showPhase1(card, peer) {
+function showPhase1(card, peer, dataPath) {
   const p = peer.phase1;
-  fill(card.phase1, [["Gateway", peer.remote], ["Phase 1", p.state], ...(p.state === "established" ? [
+  fill(card.phase1, [["Gateway", peer.remote], ...(dataPath ? [["Data path", dataPath]] : []), ["Phase 1", p.state], ...(p.state === "established" ? [
     ["Since", `${age(p.age_s)}, as ${p.role}${p.exchange === "aggressive" ? ", aggressive mode" : ""}`], ["Proposal", `${p.encryption}-${p.hash}-${p.group}`], ["Path", `${p.local} – ${p.remote}`],
     ["Cookies", `${p.initiator_cookie}:${p.responder_cookie}`], ["Identities", `${p.local_identity} – ${p.remote_identity}`],
     ...(p.remote_certificate ? [["Peer's certificate", `${p.remote_certificate}, until ${new Date(p.remote_certificate_until * 1000).toLocaleDateString()}`]] : []),
     ["Address translation", NAT[p.nat]], ["Dead peer detection", p.dpd ? "yes" : "the peer does not announce it"], ["Rekey in", age(p.rekey_in_s)]]
     : [["Subnets", peer.selectors.map(([mine, theirs]) => `${mine} – ${theirs}`).join(", ")]])]);
 }
+
+// Which data path carries the packets, and why no other one does.
+const paths = byId("data-paths");
+function showPaths(appliances) {
+  const lines = appliances.filter((a) => a.data_path).flatMap((a) => {
+    const place = appliances.length > 1 ? `${a.appliance}: ` : "";
+    const why = [...new Set([...(a.data_path.passed_over ?? []), ...(a.conditions ?? [])])].map(sentence);
+    return [`${place}Packets are carried by the data path “${a.data_path.name}”. ${why.join(" ")}`.trim()];
+  });
+  paths.hidden = !lines.length;
+  put(paths, lines.join(" "));
+}
+
+const sentence = (text) => `${text.charAt(0).toUpperCase()}${text.slice(1)}${/[.!?]$/.test(text) ? "" : "."}`;
 
 // What was true when the engine spoke last is not shown as if it were true now.
 function expire() {
@@ -165,9 +179,10 @@ function render({ appliances }) {
   } else if (!peers.length && !notice.querySelector("a")) {
     notice.replaceChildren("No peer is configured. ", make("a", { href: "/vpn/", textContent: "Add one under Site-to-site VPN" }), ".");
   }
-  if (silent.length) return expire();
+  if (silent.length) { showPaths([]); return expire(); }
   const seen = new Set(peers.map((peer) => peer.id));
-  peers.forEach(show);
+  showPaths(appliances);
+  for (const a of appliances) for (const peer of a.peers ?? []) show(peer, a.data_path?.name);
   for (const [id, card] of cards) if (!seen.has(id)) { card.element.remove(); cards.delete(id); }
   if (location.hash && !render.jumped) { render.jumped = true; byId(location.hash.slice(1))?.scrollIntoView(); }
   return undefined;
