@@ -86,6 +86,7 @@ class Network:
         self.wall = 1_800_000_000.0  # the wall clock at virtual time 0
         self.left = Node(LEFT, IkeEndpoint(rng, raw_esp, lambda: self.wall + self.now, keep))
         self.right = Node(RIGHT, IkeEndpoint(rng, raw_esp, lambda: self.wall + self.now, keep))
+        self.asleep: list[Node] = []  # as suspended machines: they do nothing and hear nothing
         self.flying: list[tuple[float, int, Node, Transmit]] = []
         self.sent: list[tuple[str, Transmit]] = []
         self.fate: Callable[[int, str, Transmit], list[float]] = lambda number, source, transmit: [0.01]
@@ -143,6 +144,8 @@ class Network:
         for item in self.flying:
             due.append((item[0], item[1], lambda item=item: self._deliver(item)))
         for node in self.nodes:
+            if node in self.asleep:
+                continue
             timer = node.endpoint.next_timer()
             if timer is not None:
                 due.append((timer[0], 1 << 60, lambda node=node: self._timer(node)))
@@ -156,6 +159,8 @@ class Network:
     def _deliver(self, item: tuple[float, int, Node, Transmit]) -> None:
         self.flying.remove(item)
         _, _, node, transmit = item
+        if node in self.asleep:
+            return
         node.endpoint.receive(transmit.payload, transmit.remote, transmit.local, self.now)
         self.drain(node)
 
@@ -176,7 +181,7 @@ class Network:
 
     def _next_at(self) -> float:
         times = [item[0] for item in self.flying]
-        times += [t[0] for n in self.nodes if (t := n.endpoint.next_timer()) is not None]
+        times += [t[0] for n in self.nodes if n not in self.asleep and (t := n.endpoint.next_timer()) is not None]
         return min(times, default=float("inf"))
 
     def pairs_agree(self, count: int) -> bool:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from vpnengine.contract.config import PeerConfig
 from vpnengine.contract.status import EngineStatus, PeerStatus, SaStatus
+from vpnengine.daemon.clock import Clock
 from vpnengine.dataplane.base import DataPlane, SaCounters
 from vpnengine.ikev1.endpoint import IkeEndpoint
 
@@ -18,7 +19,8 @@ _COUNTERS = ("bytes_in", "bytes_out", "packets_in", "packets_out", "replayed", "
 class Reporter:
     """Remembers the text of peers at rest: with ten thousand of them hardly any changes from second to second."""
 
-    def __init__(self, endpoint: IkeEndpoint, dataplane: DataPlane) -> None:
+    def __init__(self, endpoint: IkeEndpoint, dataplane: DataPlane, clock: Clock | None = None) -> None:
+        self._clock = clock or Clock()
         self._endpoint = endpoint
         self._dataplane = dataplane
         self._resting: dict[str, tuple[PeerConfig, str]] = {}
@@ -35,7 +37,7 @@ class Reporter:
         return head.model_dump_json().replace('"peers":[]', f'"peers":[{",".join(parts)}]', 1)
 
     def _some(self, peer_ids: list[str], counters: dict[int, SaCounters]) -> list[str]:
-        now = time.monotonic()
+        now = self._clock.now()
         texts = (self._peer(peer_id, counters, now) for peer_id in peer_ids)
         return [text for text in texts if text is not None]
 

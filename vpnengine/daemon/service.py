@@ -25,6 +25,7 @@ from vpnengine.contract.status import DataPathStatus, EngineStatus
 from vpnengine.contract.trace import NegotiationTrace
 from vpnengine.crypto.random import system_random
 from vpnengine.daemon import slices
+from vpnengine.daemon.clock import Clock
 from vpnengine.daemon.journal import Journal
 from vpnengine.daemon.lag import LagMeter
 from vpnengine.daemon.reconcile import Difference, Plan, make_plan
@@ -77,7 +78,9 @@ class Engine:
         journal: Journal,
         bind: tuple[str, ...] = ANY,
         keep_messages: bool = False,
+        clock: Clock | None = None,
     ) -> None:
+        self._clock = clock or Clock()
         self.config = EngineConfig(listen=config.listen, dataplane=config.dataplane)
         self.journal = journal
         self.listeners: list[Callable[[list[Event]], None]] = []
@@ -90,8 +93,8 @@ class Engine:
         self._timer: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._drops: Counter[str] = Counter()
-        self._started = time.monotonic()
-        self._reporter = Reporter(self._endpoint, dataplane)
+        self._started = self._clock.now()
+        self._reporter = Reporter(self._endpoint, dataplane, self._clock)
         self._lag = LagMeter()
         self._peers: dict[str, PeerConfig] = {}
         self._policies: tuple[Policy, ...] = ()
@@ -175,7 +178,7 @@ class Engine:
     def ike(self, datagram: bytes, local: Address, remote: Address) -> None:
         """An ISAKMP message has come, on either port."""
         try:
-            self._endpoint.receive(datagram, local, remote, time.monotonic())
+            self._endpoint.receive(datagram, local, remote, self._clock.now())
         except Exception:
             # The one edge where a bug must not end everybody's tunnels. The datagram itself is not logged.
             self._drops["engine bug"] += 1
@@ -199,16 +202,21 @@ class Engine:
         self._run(PeerMoved(spi_in, remote))
 
     def _run(self, command: Command) -> None:
-        self._endpoint.command(command, time.monotonic())
+        self._endpoint.command(command, self._clock.now())
         self._drain()
 
     command = _run
 
     async def _watch_traffic(self) -> None:
-        """Tell the protocol who has been heard."""
+        """Tell the protocol who has been heard, and how late it is if the machine has slept."""
         while True:
             await asyncio.sleep(TRAFFIC_S)
-            heard = {spi: c.last_in for spi, c in self._dataplane.counters().items() if c.last_in is not None}
+            slept = self._clock.has_slept()
+            if slept:
+                self.emit("engine.slept", seconds=round(slept))
+                self._due()
+            counters = self._dataplane.counters().items()
+            heard = {spi: self._clock.of_monotonic(c.last_in) for spi, c in counters if c.last_in is not None}
             if heard:
                 self._run(Traffic(heard))
 
@@ -289,13 +297,13 @@ class Engine:
             self._timer = None
         head = self._endpoint.next_timer()
         if head is not None:
-            delay = max(0.0, head[0] - time.monotonic())
+            delay = max(0.0, head[0] - self._clock.now())
             self._timer = asyncio.get_running_loop().call_later(delay, self._due)
 
     def _due(self) -> None:
         self._timer = None
         try:
-            self._endpoint.handle_timer(time.monotonic())
+            self._endpoint.handle_timer(self._clock.now())
         except Exception:
             self._drops["engine bug"] += 1
             log.exception("a timer made the engine fail")
@@ -407,7 +415,7 @@ class Engine:
                 passed_over=self._dataplane.passed_over,
             ),
             boot=self.journal.boot,
-            uptime_s=round(time.monotonic() - self._started, 3),
+            uptime_s=round(self._clock.now() - self._started, 3),
             peers=(),
             drops=dict(self._drops) | self._dataplane.drops(),
             conditions=tuple(conditions),
@@ -428,7 +436,7 @@ class Engine:
 
     def negotiations(self, peer_id: str) -> list[NegotiationTrace]:
         """What the last negotiations of a peer said, the oldest first."""
-        return self._endpoint.negotiations(peer_id, time.time() - time.monotonic())
+        return self._endpoint.negotiations(peer_id, time.time() - self._clock.now())
 
     def captured(self, peer_id: str, secrets: bool) -> list[CapturedNegotiation]:
         """The whole messages of a peer's last negotiations.
@@ -438,7 +446,7 @@ class Engine:
         if not self._endpoint.keeps_messages:
             message = "no messages are kept; start the engine with --keep-messages, then negotiate again"
             raise Refused([Problem(field="", rule="not_kept", message=message)])
-        return self._endpoint.captured(peer_id, secrets, time.time() - time.monotonic())
+        return self._endpoint.captured(peer_id, secrets, time.time() - self._clock.now())
 
     def is_up(self, peer_id: str, selectors: Collection[Selector]) -> bool:
         """True if each of these selectors of a peer has an SA pair that both ends have agreed on."""

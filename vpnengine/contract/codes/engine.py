@@ -9,6 +9,16 @@ ENTRIES = (
     Entry("engine.started", Severity.NOTICE, 0, "engine started, data path {dataplane}", "Engine started"),
     Entry("engine.stopped", Severity.NOTICE, 0, "engine stopped", "Engine stopped"),
     Entry(
+        "engine.slept",
+        Severity.NOTICE,
+        0,
+        "this machine was suspended for {seconds} seconds",
+        "The machine slept",
+        "The machine, or the host of a virtual one, was suspended. SAs whose lifetime ended meanwhile are removed, and "
+        "tunnels that are to be up are negotiated anew.",
+        "A gateway should not sleep: turn suspending off, also at the host of a virtual machine.",
+    ),
+    Entry(
         "engine.config.applied",
         Severity.INFO,
         0,
