@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.cli.test_engine_and_ctl import ports
-from tests.ikev1.pair import document, peer_row
+from tests.ikev1.pair import PSK, document, peer_row
 from vpnengine.contract.config import EngineConfig, parse_config
 from vpnengine.contract.problems import Refused
+from vpnengine.daemon import journal as journal_module
+from vpnengine.daemon import service
+from vpnengine.daemon.clock import Clock
 from vpnengine.daemon.journal import Journal
 from vpnengine.daemon.service import Engine
 from vpnengine.dataplane.base import Capabilities, Policy
@@ -166,3 +170,67 @@ async def test_thousands_come_and_go_in_portions_and_in_the_order_of_documents(e
     shown = await status(engine)
     assert shown.keys() == {f"n{n}" for n in range(600)} and not core.pending
     assert {peer.config.replay_window for peer in core.peers.values()} == {64}
+
+
+class Sleepy(Clock):
+    """A machine that can be put to sleep: the monotonic clock stands still, this one goes on."""
+
+    def __init__(self) -> None:
+        self.slept = 0.0
+        super().__init__()
+
+    def now(self) -> float:
+        return super().now() + self.slept
+
+
+async def test_a_machine_that_slept_for_hours_comes_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two engines on loopback; the one that begins sleeps, with SAs that end meanwhile."""
+    monkeypatch.setattr(service, "TRAFFIC_S", 0.1)
+    life = {"phase1": {"lifetime_s": 3600}, "phase2": {"lifetime_s": 1800}, "psk": PSK}
+    here = row(77, remote="127.0.8.77", local_address="127.0.8.76", start="immediate", **life)
+    there = here | {"id": "back", "name": "Back", "remote": "127.0.8.76", "local_address": "127.0.8.77"}
+    there |= {"local_subnets": here["remote_subnets"], "remote_subnets": here["local_subnets"], "start": "responder"}
+    clock, paths = Sleepy(), [FakeDataPlane(), FakeDataPlane()]
+    engines = []
+    for number, (one, address) in enumerate(((there, "127.0.8.77"), (here, "127.0.8.76"))):
+        journal = Journal(tmp_path / f"journal{number}")
+        more = {"clock": clock} if number else {}
+        engines.append(Engine(loopback(1, one), paths[number], journal, (address,), **more))
+        await engines[-1].start()
+    near = engines[1]
+    assert await until(lambda: len(paths[1].sending) == 1)
+    before = set(paths[1].installed)
+    clock.slept = 5 * 3600.0
+    assert await until(lambda: bool(paths[1].sending - before))
+    await asyncio.sleep(0.5)
+    assert len(paths[1].installed) == 1
+    told = codes(near)
+    assert told.count("engine.slept") == 1 and told.count("ike.phase1.initiate") == 2
+    assert near.stats()["ike"]["phase 1 started"] == 2 and near.stats()["ike"]["phase 2 started"] <= 3
+    numbers = [json.loads(line)["number"] for line in near.journal.read(0, 10_000)]
+    assert numbers == list(range(1, len(numbers) + 1))
+    uptime = json.loads(await near.status_json())["uptime_s"]
+    assert 5 * 3600 < uptime < 5 * 3600 + 60
+    for engine in engines:
+        await engine.stop()
+
+
+async def until(condition: Callable[[], bool], seconds: float = 10) -> bool:
+    for _ in range(int(seconds * 50)):
+        if condition():
+            return True
+        await asyncio.sleep(0.02)
+    return False
+
+
+async def test_events_stay_in_order_when_the_wall_clock_goes_back(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as wrong:
+        wrong.setattr(journal_module.time, "time", lambda: 12.0)
+        engine.emit("engine.slept", seconds=1)
+    engine.emit("engine.slept", seconds=2)
+    engine.journal.synced = engine.journal.last
+    last = [json.loads(line) for line in engine.journal.read(engine.journal.last - 2)]
+    assert [event["time"] < 100 for event in last] == [True, False]
+    assert [event["number"] for event in last] == [engine.journal.last - 1, engine.journal.last]

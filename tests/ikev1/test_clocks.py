@@ -9,7 +9,9 @@ import pytest
 
 from tests.ikev1 import certified
 from tests.ikev1.pair import Network, Node, document, mirrored, peer_row
-from vpnengine.ikev1.interface import InitiatePeer, RekeyPeer
+from vpnengine.ikev1 import informational
+from vpnengine.ikev1.interface import InitiatePeer, RekeyPeer, Slept
+from vpnengine.isakmp.constants import Notify
 
 DPD = {"interval_s": 10, "timeout_s": 30}
 SUBNETS = [f"10.2.{number}.0/24" for number in range(4)]
@@ -71,6 +73,38 @@ def test_a_machine_that_slept_comes_back_once(who: str, seconds: float, starts: 
         core = node.endpoint._core
         assert all(pair.expires > network.now for _, pair in core.pairs.values())
         assert all((sa.expires or 0) > network.now for sa in core.sas.values())
+
+
+@pytest.mark.parametrize("seconds", [60.0, 3 * 3600.0])
+def test_who_knows_that_it_slept_comes_back_in_seconds(seconds: float) -> None:
+    """The peer has given us up: its silence is found out at once, not after the configured patience."""
+    network = tunnel(("immediate", "responder"), phase1={"lifetime_s": 7200}, phase2={"lifetime_s": 3600})
+    sa = network.right.endpoint._core.peers["left"].current()
+    assert sa is not None
+    late = len(network.sent)
+    informational.send_notify(network.right.endpoint._core, sa, 1, sa.cookies, Notify.R_U_THERE, b"\1\2\3\4")
+    network.fate = lambda number, source, transmit: []
+    network.drain(network.right)
+    network.fate = lambda number, source, transmit: [0.01]
+    slept(network, [network.left], seconds)
+    assert not network.right.installed
+    network.command(network.left, Slept())
+    network.run(0.1)
+    # A probe that had been waiting in the socket is authentic; it does not show that the peer is there now.
+    network.flying.append((network.now, 0, network.left, network.sent[late][1]))
+    assert network.run(8, lambda: carried(network))
+    network.run(150)
+    assert network.pairs_agree(4)
+
+
+def test_a_peer_that_is_still_there_after_the_sleep_is_asked_and_keeps_its_sas() -> None:
+    network = tunnel(("immediate", "responder"))
+    before = set(network.left.installed)
+    marks = slept(network, [network.left], 15)
+    network.command(network.left, Slept())
+    network.run(100)
+    assert set(network.left.installed) == before == {p.spi_out for p in network.right.installed.values()}
+    assert not since(network, marks, network.left)["ike.phase1.initiate"]
 
 
 def test_a_short_sleep_that_nobody_notices_changes_nothing() -> None:

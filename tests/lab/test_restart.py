@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import time
 from collections.abc import Callable
 
 import pytest
@@ -47,3 +50,27 @@ def test_both_ends_replace_at_once_under_traffic(rig: Callable[..., Rig], phase:
     ours, theirs = engine.status()["sas"][0], topology.strongswan.children()[0]
     assert ours["spi_out"] == theirs["spi-in"]
     assert topology.lan.ping(FAR_HOST, count=2).lost == 0
+
+
+def test_an_engine_that_stood_still_longer_than_its_ipsec_sas_live(rig: Callable[..., Rig]) -> None:
+    """As a virtual machine that its host has paused: 30 seconds of life, 36 of standstill."""
+    topology, engine = rig(
+        phase2={"lifetime_s": 30},
+        gateway={"dpd_delay": "5s", "dpd_timeout": "20s"},
+        start="immediate",
+    )
+    assert topology.lan.ping(FAR_HOST, count=2).lost == 0
+    first = {sa["spi_in"] for sa in engine.status()["sas"]}
+    before = engine.stats()["ike"]
+    os.kill(engine.pid, signal.SIGSTOP)
+    try:
+        time.sleep(36)
+    finally:
+        os.kill(engine.pid, signal.SIGCONT)
+    assert eventually(lambda: topology.lan.ping(FAR_HOST, count=1).received == 1, 20)
+    assert eventually(lambda: len(topology.strongswan.children()) == 1)
+    now, after = engine.status(), engine.stats()["ike"]
+    assert not first & {sa["spi_in"] for sa in now["sas"]} and now["phase1"]["state"] == "established"
+    # One negotiation of each phase for what had ended, not one for each message or packet that had waited.
+    assert after["phase 1 started"] - before["phase 1 started"] <= 2
+    assert after["phase 2 started"] - before["phase 2 started"] <= 3

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import time
 
-JUMP_S = 1.5  # more than a busy machine makes of a second
+STILL_S = 5.0
 
 
 class Clock:
     """Seconds since boot, suspended ones included."""
 
     def __init__(self) -> None:
-        self._ahead = self._gap()
+        self._asked = self.now()
 
     def now(self) -> float:
         """The present moment."""
@@ -28,8 +28,11 @@ class Clock:
         """A moment of the monotonic clock in seconds of this one; exact if there was no suspend since."""
         return moment + self._gap()
 
-    def has_slept(self) -> float:
-        """How many seconds the machine has slept since this was asked last; 0 for none."""
-        before, self._ahead = self._ahead, self._gap()
-        slept = self._ahead - before
-        return slept if slept > JUMP_S else 0.0
+    def stood_still(self, expected: float) -> float:
+        """Seconds since this was asked last, ``expected`` apart; 0 if that is no more than a busy machine makes of it.
+
+        A suspended machine and a process that was stopped look the same.
+        """
+        before, self._asked = self._asked, self.now()
+        still = self._asked - before - expected
+        return still if still > STILL_S else 0.0

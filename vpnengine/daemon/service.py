@@ -50,6 +50,7 @@ from vpnengine.ikev1.interface import (
     RemoveSa,
     Resolve,
     Shutdown,
+    Slept,
     SoftExpired,
     Traffic,
     Transmit,
@@ -211,9 +212,10 @@ class Engine:
         """Tell the protocol who has been heard, and how late it is if the machine has slept."""
         while True:
             await asyncio.sleep(TRAFFIC_S)
-            slept = self._clock.has_slept()
-            if slept:
-                self.emit("engine.slept", seconds=round(slept))
+            still = self._clock.stood_still(TRAFFIC_S)
+            if still:
+                self.emit("engine.slept", seconds=round(still))
+                self._run(Slept())
                 self._due()
             counters = self._dataplane.counters().items()
             heard = {spi: self._clock.of_monotonic(c.last_in) for spi, c in counters if c.last_in is not None}

@@ -10,6 +10,7 @@ from vpnengine.isakmp import constants as c
 from vpnengine.isakmp.payloads import Notification
 
 GRAIN_S = 0.001  # a shorter wait may be lost in the rounding of the clock, and its timer be due for ever
+WAKE_PROBES, WAKE_PAUSE_S = 4, 1.5
 _SEQUENCE_MASK = 0x7FFFFFFF  # RFC 3706 section 5.5: the first one has its high bit clear
 
 
@@ -40,6 +41,30 @@ def _due(core: Core, sa: IsakmpSa) -> None:
     core.timers.set(("dpd", sa.cookies), core.now + wait, "dead peer detection", lambda: _due(core, sa))
 
 
+def woke(core: Core, sa: IsakmpSa) -> None:
+    """We have slept, and do not know whether the peer still has anything of ours: ask it at once, and several times.
+
+    A dead peer is known in seconds so, and not only after the configured silence.
+    """
+    if sa.peer.config.dpd.interval_s and sa.peer_has_dpd and not sa.replaced and sa.state is Phase1.ESTABLISHED:
+        sa.dpd_since = sa.dpd_acknowledged = None
+        key = ("dpd", sa.cookies)
+        core.timers.set(key, core.now, "is the peer there after a sleep", lambda: _probe(core, sa, WAKE_PROBES))
+
+
+def _probe(core: Core, sa: IsakmpSa, left: int) -> None:
+    # What had been waiting in the sockets since before is authentic, and proves nothing of now.
+    if sa.dpd_acknowledged is not None:
+        arm(core, sa)
+    elif not left:
+        lifecycle.peer_vanished(core, sa)
+    else:
+        _ask(core, sa)
+        due = core.now + WAKE_PAUSE_S
+        why = "is the peer there after a sleep"
+        core.timers.set(("dpd", sa.cookies), due, why, lambda: _probe(core, sa, left - 1))
+
+
 def _ask(core: Core, sa: IsakmpSa) -> None:
     if sa.dpd_since is None:
         sa.dpd_since = core.now
@@ -67,6 +92,6 @@ def asked(core: Core, sa: IsakmpSa, notification: Notification) -> None:
 def answered(core: Core, sa: IsakmpSa, notification: Notification) -> None:
     """R-U-THERE-ACK: only the one for our present probe counts."""
     if notification.data == sa.dpd_sequence.to_bytes(4, "big") and notification.spi == sa.cookies:
-        sa.dpd_since = None
+        sa.dpd_since, sa.dpd_acknowledged = None, core.now
     else:
         core.counters["dropped: foreign R-U-THERE-ACK"] += 1

@@ -35,6 +35,7 @@ from vpnengine.ikev1.interface import (
     RekeyPeer,
     Resolved,
     Shutdown,
+    Slept,
     SoftExpired,
     TerminatePeer,
     Traffic,
@@ -215,6 +216,9 @@ class IkeEndpoint:
                 lifecycle.terminate(core, self._peer(peer_id))
             case RekeyPeer(peer_id, phase):
                 self._rekey(self._peer(peer_id), phase)
+            case Slept():
+                for sa in list(core.sas.values()):
+                    dpd.woke(core, sa)
             case Shutdown():
                 for peer in core.peers.values():
                     lifecycle.terminate(core, peer)

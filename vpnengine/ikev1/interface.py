@@ -179,8 +179,14 @@ class Shutdown:
     """Tell every peer that all SAs go away."""
 
 
+@dataclass(frozen=True)
+class Slept:
+    """This machine, or this process, has stood still: peers may have given us up meanwhile."""
+
+
 Command = (
     Configure
+    | Slept
     | Resolved
     | Unresolved
     | Acquire

@@ -177,6 +177,7 @@ class IsakmpSa:
     last_heard: float = 0.0
     dpd_sequence: int = 0
     dpd_since: float | None = None
+    dpd_acknowledged: float | None = None
     dpd_received: int = -1
     suspect_psk: bool = False
     muted: bool = False  # begun by a first message of a flood: told of when the address has proven real

@@ -142,6 +142,7 @@ def _expire(core: Core, peer: Peer, pair: Pair) -> None:
     )
     _tell(core, peer, pair)
     drop(core, peer, pair)
+    reopen(core, peer)
 
 
 def delete(core: Core, peer: Peer, pair: Pair) -> None:

@@ -12,10 +12,11 @@ ENTRIES = (
         "engine.slept",
         Severity.NOTICE,
         0,
-        "this machine was suspended for {seconds} seconds",
+        "the engine stood still for {seconds} seconds",
         "The machine slept",
-        "The machine, or the host of a virtual one, was suspended. SAs whose lifetime ended meanwhile are removed, and "
-        "tunnels that are to be up are negotiated anew.",
+        "The machine, or the host of a virtual one, was suspended, or the process was stopped. SAs whose lifetime "
+        "ended meanwhile are removed, peers are asked whether they still have the others, and tunnels that are to be "
+        "up are negotiated anew.",
         "A gateway should not sleep: turn suspending off, also at the host of a virtual machine.",
     ),
     Entry(
