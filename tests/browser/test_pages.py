@@ -16,6 +16,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from lab.topology import GATEWAY_OUTER, GATEWAY_SUBNETS, SITE_SUBNETS, Topology
 from tests.stack import Stack, add_subnet, claim_by_form, fill_peer
+from vpnengine.daemon.client import ControlClient
 
 pytestmark = [pytest.mark.lab, pytest.mark.browser, pytest.mark.timeout(240)]
 WRONG = "not what the other side has"
@@ -213,7 +214,8 @@ def test_the_status_names_the_data_path_and_says_why_no_other(stack: Stack, page
     page.goto(stack.address + "/status/")
     paths = page.locator("#data-paths")
     expect(paths).to_contain_text("Packets are carried by the data path")
-    told = json.loads(stack.ctl("--json", "status"))["data_path"]
+    with ControlClient(stack.state.control, 10) as client:
+        told = client.request("status")["data_path"]
     expect(paths).to_contain_text(told["name"])
     for reason in told["passed_over"]:
         expect(paths).to_contain_text(reason[1:])
