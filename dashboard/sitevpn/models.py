@@ -93,6 +93,17 @@ class Peer(models.Model):
         return str(self.remote_access.get("mode_config", {}).get("role", ""))
 
     @property
+    def behind(self) -> str:
+        """What the tunnel leads to, in a few words."""
+        if self.config_role == "server":
+            return f"clients, from {self.remote_access['pool']['addresses']}"
+        selectors = self.options.get("selectors", [])
+        if selectors:
+            first = ", ".join(dict.fromkeys(row["remote"] for row in selectors[:4]))
+            return first + (", …" if len(selectors) > 4 else "") + " (selectors)"
+        return ", ".join(self.remote_subnets)
+
+    @property
     def signs(self) -> bool:
         """True if this side proves itself with its certificate."""
         if self.authentication == self.Authentication.HYBRID:

@@ -238,6 +238,7 @@ def test_clients_from_a_pool(browser: Client, site: Any) -> None:
     assert config.mode_config.banner == "Hello" and config.mode_config.split_exclude == ("10.3.0.128/25",)
     page = browser.get(f"/vpn/peers/{peer.uuid}/").content.decode()
     assert "10.1.0.0/25\n10.3.0.0/24" in page and "10.9.0.0/24" in page
+    assert "clients, from 10.9.0.0/24" in browser.get("/vpn/").content.decode()
     assert_nowhere(PASSWORD, *secret_lines(OWN))
 
 
@@ -264,6 +265,7 @@ def test_selectors_stand_in_place_of_subnets(browser: Client) -> None:
     found = parse_config(delivered()).peers[0].selectors
     assert [(s.protocol, s.local_port, s.remote_port) for s in found] == [(6, 0, 443), (1, 0, 0), (0, 0, 0)]
     assert lines in browser.get(f"/vpn/peers/{Peer.objects.get().uuid}/").content.decode()
+    assert "10.2.0.0/24, 10.4.0.0/24 (selectors)" in browser.get("/vpn/").content.decode()
 
 
 def test_users_are_added_changed_and_removed(browser: Client) -> None:
