@@ -87,7 +87,7 @@ ENTRIES = (
         "XAUTH: the peer ended phase 1 before the login was finished.",
         "The peer ended the login",
         "The peer deleted the SA while the user's password was asked.",
-        "Check user name and password.",
+        "Check the fields User name and User's password, or the user on the page Users.",
         "Read the gateway's log about the user.",
         Side.PEER,
         confidence=Confidence.PROBABLE,
