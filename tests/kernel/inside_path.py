@@ -229,7 +229,7 @@ async def test_the_peer_moves(path: KernelDataPlane) -> None:
     peer("address", "add", "192.0.2.3/24", "dev", "wire")
     before = path.counters()[pair.spi_in].packets_out
     path.update_remote(pair.spi_in, other)
-    at_peer(replace(pair, remote=other), port=4599)
+    at_peer(replace(pair, remote=other), port=4599, sent=100)
     with peer_natt(port=4599):
         assert await ping(3) == 3
     shown = peer(

@@ -120,8 +120,8 @@ def algorithms(pair: IpsecSaPair, keys: EspKeys) -> list[str]:
     return auth if transform.protocol == "ah" else [*auth, "enc", cipher, "0x" + key if key else ""]
 
 
-def at_peer(pair: IpsecSaPair, outbound: bool = True, port: int = NATT) -> None:
-    """The mirror of a pair in ``xb``; with ``outbound`` the peer sends on it from now on."""
+def at_peer(pair: IpsecSaPair, outbound: bool = True, port: int = NATT, sent: int = 0) -> None:
+    """The mirror of a pair in ``xb``; with ``outbound`` the peer sends on it from now on, ``sent`` packets so far."""
     ends = (pair.remote.host, pair.local.host), (pair.local.host, pair.remote.host)
     proto, mode = pair.transform.protocol, pair.mode
     window = ["replay-window", str(pair.replay_window), *(["flag", "esn"] if pair.transform.esn else [])]
@@ -132,8 +132,9 @@ def at_peer(pair: IpsecSaPair, outbound: bool = True, port: int = NATT) -> None:
         ports = [str(port), str(NATT)] if sends else [str(NATT), str(port)]
         encap = ["encap", "espinudp", *ports, "0.0.0.0"] if pair.udp else []
         state = ["src", source, "dst", target, "proto", proto, "spi", str(spi), "reqid", "7", "mode", mode]
+        oseq = ["replay-oseq", str(sent)] if sends and sent else []
         unspecified = ["flag", "af-unspec"] if mode == "tunnel" else []
-        peer("xfrm", "state", "add", *state, *window, *unspecified, *algorithms(pair, keys), *encap)
+        peer("xfrm", "state", "add", *state, *window, *oseq, *unspecified, *algorithms(pair, keys), *encap)
     if outbound:
         near, far = str(pair.selector.local), str(pair.selector.remote)
         ids = ["reqid", "7", "mode", mode]
