@@ -11,7 +11,7 @@ from vpnengine.dataplane.xfrm.dataplane import KernelDataPlane
 
 
 def test_python_comes_last_and_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(select.kernel, "problem", lambda: "this kernel refuses an ESP state: Protocol not supported")
+    monkeypatch.setattr(select.kernel, "problem", lambda: "this kernel has no ESP for it (not supported)")
     monkeypatch.setattr(native_path, "load", lambda: None)
     chosen = select.create("auto")
     assert isinstance(chosen, UserspaceDataPlane)

@@ -84,7 +84,7 @@ def problem() -> str | None:
         netlink.send(states.addition(pair, True, 0))
         netlink.send(states.removal(states.identity(pair, True)))
     except XfrmError as error:
-        return f"this kernel refuses an ESP state: {error.strerror}"
+        return f"this kernel has no ESP for it ({error.strerror})"
     finally:
         netlink.close()
     return None
