@@ -12,7 +12,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -82,6 +82,8 @@ class Tunnel(RuleBasedStateMachine):
         self.wanted["left"].start = start
         self.network = Network(self._document("left"), self._document("right"), seed=seed)
         self.network.fate = self._fate
+        self.initiate("left")
+        self.network.run(5)
 
     def _document(self, name: str) -> Any:
         wanted = self.wanted[name]
@@ -321,5 +323,6 @@ TestTunnel.settings = settings(
     stateful_step_count=20,
     deadline=None,
     derandomize=True,
+    phases=[Phase.generate],  # to shrink 20 steps would take longer than a test may
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
