@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 import pytest
 
 from lab.engine import EngineProcess
+from lab.net import Namespace
 from lab.topology import FAR_HOST, LAN_HOST, Topology
 from tests.lab.rig import Rig
 from tests.lab.transfer import transfer
@@ -55,7 +57,25 @@ def test_packets_without_df_are_fragmented_before_esp_or_after_it(rig: Callable[
         topology.down()
 
 
-def test_two_engines_carry_esp_without_udp(rig: Callable[..., Rig]) -> None:
+def marks(topology: Topology) -> None:
+    """The site marks ESP packets that say ECT(0) as having met congestion; the host counts what arrives."""
+    for node, hook, rule in (
+        (topology.site, "postrouting", "oifname wan ip protocol esp ip ecn ect0 counter ip ecn set ce"),
+        (topology.site, "postrouting", "oifname wan ip protocol esp ip dscp != cs0 counter"),
+        (topology.host, "input", "ip protocol icmp ip dscp ef ip ecn ce counter"),
+        (topology.host, "input", "ip protocol icmp ip ecn not-ect counter"),
+    ):
+        node.run("nft", "add table ip marks")
+        node.run("nft", f"add chain ip marks {hook} {{ type filter hook {hook} priority 0 ; }}")
+        node.run("nft", f"add rule ip marks {hook} {rule}")
+
+
+def counted(node: Namespace) -> list[int]:
+    """The packets that each rule of ``marks`` has counted."""
+    return [int(count) for count in re.findall(r"packets (\d+)", node.run("nft", "list table ip marks").stdout)]
+
+
+def test_two_engines_carry_esp_without_udp_with_congestion_marks(rig: Callable[..., Rig]) -> None:
     topology, engine = rig("two-sites", dataplane="native")
     config = topology.engine_config("gateway") | {"dataplane": "native"}
     other = EngineProcess(topology.gateway, topology.directory / "other", config)
@@ -65,5 +85,11 @@ def test_two_engines_carry_esp_without_udp(rig: Callable[..., Rig]) -> None:
         carries_streams(topology)
         sas = [sa for one in (engine, other) for sa in one.status()["sas"]]
         assert [sa["encapsulation"] for sa in sas] == ["tunnel", "tunnel"], sas
+        marks(topology)
+        # 0xba is DSCP EF with ECT(0), 0xb8 the same without ECN.
+        for octet in ("0xba", "0xb8"):
+            topology.lan.run("ping", "-Q", octet, "-c", "3", "-i", "0.2", FAR_HOST)
+        assert counted(topology.site) == [3, 0]  # marked; no DSCP outside
+        assert counted(topology.host) == [3, 3]  # marked inside, and as they were
     finally:
         other.stop()
