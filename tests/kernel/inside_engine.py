@@ -91,21 +91,22 @@ def test_life_over_esp_without_udp() -> None:
     phase2 = {"proposals": [GCM], "esn": True}
     with rig(gateway={"esp_proposals": "aes256gcm16-modp2048-esn"}, phase2=phase2, replay_window=1024) as rigged:
         topology, engine = rigged
-        assert topology.lan.ping(FAR_HOST, count=5).received == 5
+        first = topology.lan.ping(FAR_HOST, count=5)
+        assert first.received >= 5 and first.lost == 0
         assert "rfc4106(gcm(aes))" in states(topology) and "encap" not in states(topology)
         assert "flag af-unspec esn" in topology.site.run("ip", "xfrm", "state").stdout
         flood = topology.lan.ping_in_background(FAR_HOST, None, 60, 0.05)
         engine.request("rekey", peer="gateway", phase=2)
         engine.wait_event("ike.phase2.established", count=4, seconds=10)
         assert parse_ping(flood.communicate()[0]).lost == 0
-        flood = topology.lan.ping_in_background(FAR_HOST, None, 400, 0.05)
+        flood = topology.lan.ping_in_background(FAR_HOST, None, 300, 0.05)
         time.sleep(0.5)
         engine.kill()
         engine.start()
         engine.wait_event("ike.phase2.established", count=6, seconds=20)
         result = parse_ping(flood.communicate()[0])
         # charon drops its old SAs by the INITIAL-CONTACT and waits for the quick mode: that moment is all.
-        assert result.sent == 400 and result.lost < 20, result
+        assert result.sent == 300 and result.lost < 20, result
         assert topology.host.ping(LAN_HOST, count=2).received == 2
 
 
