@@ -11,6 +11,7 @@ from django import forms
 from django.core.exceptions import ValidationError
 
 from vpnengine.contract.config import PeerConfig
+from vpnengine.contract.outer import MAX_MSS, MIN_MSS, OUTER_DEFAULT
 from vpnengine.contract.policies import DpdPolicy, RetransmitPolicy
 from vpnengine.contract.problems import problems_of
 from vpnengine.contract.selectors import MAX_SELECTORS, PROTOCOL_NAMES, SelectorConfig
@@ -31,8 +32,12 @@ PLACES = {
     "dpd_timeout": ("dpd", "timeout_s"),
     "retransmit_first": ("retransmit", "first_s"),
     "retransmit_tries": ("retransmit", "tries"),
+    "dont_fragment": ("outer", "dont_fragment"),
+    "fragment_where": ("outer", "fragment"),
+    "mss": ("outer", "mss"),
+    "copy_dscp": ("outer", "copy_dscp"),
 }
-_POLICIES = {"dpd": DpdPolicy(), "retransmit": RetransmitPolicy()}
+_POLICIES = {"dpd": DpdPolicy(), "retransmit": RetransmitPolicy(), "outer": OUTER_DEFAULT}
 
 
 def default_of(name: str) -> Any:
@@ -78,6 +83,22 @@ class LinesField(forms.CharField):
         if errors:
             raise ValidationError(errors)
         return found
+
+
+class SegmentSizeField(forms.CharField):
+    """A number of octets, “auto” or “off”."""
+
+    def clean(self, value: str) -> int | str:
+        """Text becomes a number where it is one.
+
+        :raises ValidationError: naming what may be entered.
+        """
+        text = str(super().clean(value)).strip().lower()
+        if text in ("", "auto", "off"):
+            return text
+        if not text.isdecimal() or not MIN_MSS <= int(text) <= MAX_MSS:
+            raise ValidationError(f"Enter auto, off, or a number of octets from {MIN_MSS} to {MAX_MSS}.")
+        return int(text)
 
 
 def read_limit(line: str) -> dict[str, str]:
@@ -148,7 +169,7 @@ class AdvancedForm(forms.Form):
             ("off", "Off: announce nothing"),
         ],
         help_text="“RFC” and “Drafts” are for gateways that fail when they see both. With “Off” tunnels come up only "
-        "on a data path that carries ESP without UDP, which the userspace one is not.",
+        "on a data path that carries ESP without UDP, which the Python one is not.",
     )
     fragmentation = forms.ChoiceField(
         label="Fragmentation",
@@ -227,6 +248,40 @@ class AdvancedForm(forms.Form):
         min_value=1,
         max_value=12,
         help_text="More for paths that lose a lot. It then takes longer until a failure is said.",
+    )
+
+    dont_fragment = forms.ChoiceField(
+        label="Don't fragment",
+        required=False,
+        choices=[
+            ("copy", "Copy: as the packet inside says (recommended)"),
+            ("set", "Set: routers never fragment ESP"),
+            ("clear", "Clear: routers may fragment ESP"),
+        ],
+        help_text="The DF bit of ESP packets. “Clear” is for paths that lose the messages about their MTU. This field "
+        "and the next three count on the native data path.",
+    )
+    fragment_where = forms.ChoiceField(
+        label="Fragments",
+        required=False,
+        choices=[
+            ("before", "Before ESP (recommended)"),
+            ("after", "After ESP: the other gateway puts ESP packets together"),
+        ],
+        help_text="Where IPv4 packets that are too large for the path, and may be fragmented, are.",
+    )
+    mss = SegmentSizeField(
+        label="TCP segment size",
+        required=False,
+        max_length=5,
+        help_text="The most that TCP connections through the tunnel may agree on, in octets. “auto”: what fits the "
+        "path; “off”: as the hosts like.",
+    )
+    copy_dscp = forms.BooleanField(
+        label="Copy DSCP",
+        required=False,
+        help_text="ESP packets show the traffic class of the packet inside, so that routers outside can heed it, and "
+        "whoever watches can see it.",
     )
 
     @staticmethod

@@ -45,6 +45,8 @@ _FIELDS = {
     "dpd.interval_s": "dpd_interval",
     "retransmit": "retransmit_tries",
     "retransmit.first_s": "retransmit_first",
+    "outer": "dont_fragment",
+    "outer.mss": "mss",
     "selectors": "selectors",
     "authentication": "authentication",
     "certificate": "certificate",

@@ -11,12 +11,13 @@ from pydantic import ValidationError
 
 from appliance.paths import ROOT
 from dashboard.sitevpn import explain
-from dashboard.sitevpn.advanced_form import PLACES, default_of
+from dashboard.sitevpn.advanced_form import PLACES, SegmentSizeField, default_of
 from dashboard.sitevpn.forms import PeerForm
 from dashboard.sitevpn.models import Peer
 from tests.dashboard.test_dashboard import SECRET, isolated, make_peer, site, user
 from tests.dashboard.test_policy import ADDRESS, compiled, post
 from vpnengine.contract.config import PeerConfig, parse_config
+from vpnengine.contract.outer import MAX_MSS, MIN_MSS, OuterPolicy
 from vpnengine.contract.problems import Problem
 
 pytestmark = pytest.mark.django_db
@@ -33,6 +34,9 @@ DEFAULTS = {
     "dpd_timeout": "40",
     "retransmit_first": "1.0",
     "retransmit_tries": "5",
+    "dont_fragment": "copy",
+    "fragment_where": "before",
+    "mss": "auto",
 }
 OTHERS = {
     "nat_traversal": "drafts",
@@ -45,6 +49,10 @@ OTHERS = {
     "dpd_timeout": "90",
     "retransmit_first": "0.5",
     "retransmit_tries": "8",
+    "dont_fragment": "clear",
+    "fragment_where": "after",
+    "mss": "1300",
+    "copy_dscp": "True",
 }
 COMPILED = {
     "nat_traversal": "drafts",
@@ -58,6 +66,7 @@ COMPILED = {
     "initial_contact": "off",
     "dpd": {"interval_s": 0, "timeout_s": 90},
     "retransmit": {"first_s": 0.5, "tries": 8},
+    "outer": {"dont_fragment": "clear", "fragment": "after", "mss": 1300, "copy_dscp": True},
 }
 OPTIONS = {place[0] for place in PLACES.values()}
 
@@ -115,6 +124,9 @@ def fields_again(peer: Peer) -> dict[str, Any]:
         ("retransmit_first", "nan", "Enter a number"),
         ("retransmit_first", "61", "60"),
         ("retransmit_tries", "13", "12"),
+        ("dont_fragment", "never", "never is not one"),
+        ("mss", "87", "auto, off, or a number of octets from 88 to 65495"),
+        ("mss", "big", "auto, off, or a number"),
         ("alternates", "192.0.2.9\n192.0.2.0/24", "Line 2: “192.0.2.0/24” is neither an IP address nor a host name."),
         ("alternates", "192.0.2.2", "List each address once"),
         ("alternates", "\n".join(f"192.0.2.{n}" for n in range(11, 20)), "9 lines are too many; at most 8"),
@@ -177,13 +189,21 @@ def test_choices_and_bounds_are_those_of_the_engine() -> None:
             continue
         match field:
             case forms.ChoiceField():
-                values = get_args(PeerConfig.model_fields[name].annotation)
+                first, *rest = PLACES[name]
+                model = {"outer": OuterPolicy}[first] if rest else PeerConfig
+                values = get_args(model.model_fields[rest[0] if rest else first].annotation)
                 assert {value for value, _ in field.choices} == set(values) and field.choices[0][0] == default_of(name)
             case forms.IntegerField():
                 assert accepted(name, field.max_value) and not accepted(name, field.max_value + 1)
                 lowest = field.min_value
                 assert accepted(name, lowest)
                 assert isinstance(field, forms.FloatField) or not accepted(name, lowest - 1)
+            case forms.BooleanField():
+                assert accepted(name, True) and default_of(name) is False
+            case SegmentSizeField():
+                assert accepted(name, MIN_MSS) and not accepted(name, MIN_MSS - 1)
+                assert accepted(name, MAX_MSS) and not accepted(name, MAX_MSS + 1)
+                assert accepted(name, "off") and default_of(name) == "auto" and not accepted(name, "none")
             case _:
                 most = field.most
                 value = "10.3.0.1" if name == "alternates" else {"local": "10.1.0.0/24", "remote": "10.2.0.0/16"}
@@ -198,6 +218,7 @@ def test_choices_and_bounds_are_those_of_the_engine() -> None:
 @pytest.mark.parametrize(
     ("path", "field"),
     [
+        ("peers.0.outer.mss", "mss"),
         ("peers.0.dpd", "dpd_timeout"),
         ("peers.0.dpd.interval_s", "dpd_interval"),
         ("peers.0.dpd.timeout_s", "dpd_timeout"),

@@ -55,6 +55,8 @@ class PeerConfig(Protected):
     are confused by both. ``fragmentation`` “force” also fragments for a peer that has not announced it;
     ``fragment_size`` is the largest IP packet in octets, 1280 by default and 576 if forced.
 
+    ``outer`` are the rules for headers outside and inside: DF, fragments, TCP segment size, DSCP.
+
     ``initial_contact`` “off” neither sends INITIAL-CONTACT nor removes anything when the peer sends it, for
     several gateways that share one identity.
 

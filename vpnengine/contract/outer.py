@@ -8,7 +8,8 @@ from pydantic import Field
 
 from vpnengine.contract.types import Model
 
-SegmentSize = Annotated[int, Field(ge=88, le=65_495)]
+MIN_MSS, MAX_MSS = 88, 65_495
+SegmentSize = Annotated[int, Field(ge=MIN_MSS, le=MAX_MSS)]
 
 
 class OuterPolicy(Model):
