@@ -26,6 +26,9 @@ PATIENCE_S = 60.0
 GCM = {"encryption": "aes256gcm16"}
 
 
+SHOWN = (("state", ("nokeys",)), ("policy", ()))
+
+
 class Gateway(Connection):
     """A connection that wants UDP only where there is a NAT."""
 
@@ -86,13 +89,23 @@ def states(topology: Topology) -> str:
     return topology.gateway.run("ip", "xfrm", "state").stdout
 
 
+def trouble(topology: Topology) -> str:
+    """What both kernels have counted, without keys."""
+    found = []
+    for node in (topology.site, topology.gateway):
+        counted = node.run("grep", "-v", "\t0$", "/proc/net/xfrm_stat", check=False).stdout
+        found += [counted, *(node.run("ip", "-s", "xfrm", what, "list", *options).stdout for what, options in SHOWN)]
+    return "\n".join(found)
+
+
 def test_life_over_esp_without_udp() -> None:
     """Traffic brings it up, it is rekeyed under traffic, and an engine that is killed and started again takes over."""
     phase2 = {"proposals": [GCM], "esn": True}
     with rig(gateway={"esp_proposals": "aes256gcm16-modp2048-esn"}, phase2=phase2, replay_window=1024) as rigged:
         topology, engine = rigged
+        engine.wait_event("engine.config.applied")
         first = topology.lan.ping(FAR_HOST, count=5)
-        assert first.received >= 5 and first.lost == 0
+        assert first.received >= 5 and first.lost == 0, trouble(topology)
         assert "rfc4106(gcm(aes))" in states(topology) and "encap" not in states(topology)
         assert "flag af-unspec esn" in topology.site.run("ip", "xfrm", "state").stdout
         flood = topology.lan.ping_in_background(FAR_HOST, None, 60, 0.05)
@@ -134,7 +147,7 @@ def test_transport_mode(protocol: str) -> None:
     with rig(gateway=offered | hosts, phase2={"proposals": proposals, "mode": "transport"}, **site) as rigged:
         topology, engine = rigged
         engine.wait_event("ike.phase2.established", count=2)
-        assert topology.site.ping("192.0.2.2", count=3).received == 3
+        assert topology.site.ping("192.0.2.2", count=3).received == 3, trouble(topology)
         shown = states(topology)
         assert f"proto {protocol} " in shown and "mode transport" in shown
 

@@ -134,6 +134,7 @@ def at_peer(pair: IpsecSaPair, outbound: bool = True, port: int = NATT, sent: in
         state = ["src", source, "dst", target, "proto", proto, "spi", str(spi), "reqid", "7", "mode", mode]
         oseq = ["replay-oseq", str(sent)] if sends and sent else []
         unspecified = ["flag", "af-unspec"] if mode == "tunnel" else []
+        unspecified += ["flag", "align4"] if proto == "ah" else []
         peer("xfrm", "state", "add", *state, *window, *oseq, *unspecified, *algorithms(pair, keys), *encap)
     if outbound:
         near, far = str(pair.selector.local), str(pair.selector.remote)

@@ -18,7 +18,7 @@ NLMSG_ERROR, NLMSG_DONE, NLMSG_OVERRUN = 2, 3, 4
 
 DIR_IN, DIR_OUT, DIR_FORWARD = range(3)
 ALLOW, BLOCK = 0, 1
-STATE_AF_UNSPEC, STATE_ESN = 32, 128
+STATE_AF_UNSPEC, STATE_ALIGN4, STATE_ESN = 32, 64, 128
 
 # Numbers of linux/xfrm.h. What is not named here is skipped when read, the keys before all.
 ATTRIBUTES = {

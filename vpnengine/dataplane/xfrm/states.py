@@ -97,7 +97,7 @@ def addition(
         reqid=reqid,
         mode=mode(pair),
         replay_window=pair.replay_window if inbound and not esn_kind else 0,
-        flags=(m.STATE_ESN if pair.transform.esn else 0) | (m.STATE_AF_UNSPEC if tunnel else 0),
+        flags=_flags(pair),
     )
     attributes = algorithms.attributes(pair.transform, pair.keys_in if inbound else pair.keys_out)
     if pair.udp:
@@ -112,6 +112,14 @@ def addition(
         attributes.append(("REPLAY_VAL", struct.pack("=III", replay.sent, replay.received, bitmap)))
     attributes += extras.of_state(inbound)
     return Request(m.UPDSA if update else m.NEWSA, body, attributes)
+
+
+def _flags(pair: IpsecSaPair) -> int:
+    """The kernel pads AH to 8 octets unless told that over IPv4 it is padded to 4 (RFC 4302 section 3.3.3.2.1)."""
+    padded = pair.transform.protocol == "ah" and ":" not in pair.local.host
+    flags = m.STATE_ALIGN4 if padded else 0
+    flags |= m.STATE_ESN if pair.transform.esn else 0
+    return flags | (m.STATE_AF_UNSPEC if pair.mode == "tunnel" else 0)
 
 
 def _lifetime(pair: IpsecSaPair, inbound: bool) -> Lifetime:
