@@ -12,7 +12,7 @@ import os
 import socket
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from types import ModuleType
 from typing import TYPE_CHECKING
 
@@ -86,6 +86,21 @@ class _Sa:
     carries: tuple[Selector, ...] = ()
 
 
+@dataclass
+class _Tables:
+    """What is looked up of some policies; ``before`` are the numbers that they build upon, ``last`` the newest one."""
+
+    policies: tuple[Policy, ...]
+    before: dict[Policy, int]
+    last: int
+    numbers: dict[Policy, int] = field(default_factory=dict)
+    by_number: dict[int, Policy] = field(default_factory=dict)
+    of_selector: dict[Selector, list[int]] = field(default_factory=dict)
+    by_peer: dict[str, dict[Selector, None]] = field(default_factory=dict)
+    rows: list[tuple[int, SelectorRow, bool]] = field(default_factory=list)
+    fresh: set[int] = field(default_factory=set)
+
+
 class NativeDataPlane(DataPlane):
     """TUN with offload, ESP with and without UDP, in threads of their own.
 
@@ -110,6 +125,7 @@ class NativeDataPlane(DataPlane):
         self._by_number: dict[int, Policy] = {}
         self._of_selector: dict[Selector, list[int]] = {}
         self._last_number = 0
+        self._prepared: _Tables | None = None
         self._by_peer: dict[str, dict[Selector, None]] = {}
         self._by_spi: dict[int, _Sa] = {}
         self._larval: dict[int, _Sa] = {}
@@ -149,42 +165,49 @@ class NativeDataPlane(DataPlane):
 
     # Policies
 
+    def prepare(self, policies: tuple[Policy, ...]) -> None:
+        """Number the policies and make their tables."""
+        self._prepared = self._tables(policies)
+
     def set_policies(self, policies: Iterable[Policy]) -> None:
         """Make exactly these policies effective."""
         wanted = tuple(policies)
-        if wanted == self._policies:
+        prepared, self._prepared = self._prepared, None
+        if wanted is self._policies or (prepared is None and wanted == self._policies):
             return
-        self._policies = wanted
-        fresh = self._number(wanted)
-        self._native.set_policies([(self._numbers[p], _row(p.selector), p.acquire) for p in self._numbers])
-        self._by_peer = {}
-        for policy in wanted:
-            self._by_peer.setdefault(policy.peer_id, {})[policy.selector] = None
+        fits = prepared is not None and prepared.policies is wanted and prepared.before is self._numbers
+        tables = prepared if prepared is not None and fits else self._tables(wanted)
+        larval = {selector for sa in self._larval.values() for selector in self._carried(sa.pair)}
+        self._policies, self._numbers, self._by_number = wanted, tables.numbers, tables.by_number
+        self._of_selector, self._by_peer, self._last_number = tables.of_selector, tables.by_peer, tables.last
+        self._native.set_policies(tables.rows)
         for spi, sa in self._by_spi.items():
             self._native.set_admits(spi, self._admitted(sa.pair))
-        for policy in fresh:
-            self._direct(policy)
-        self._count_larval(policy.selector for policy in wanted)
-        self._device.route(policy.selector for policy in wanted)
+        # A fresh policy begins without a pair and without any that is larval: only where there is one it is told.
+        for selector in self._by_selector:
+            for number in self._of_selector.get(selector, ()):
+                if number in tables.fresh:
+                    self._direct(self._by_number[number])
+        larval |= {selector for sa in self._larval.values() for selector in self._carried(sa.pair)}
+        self._count_larval(larval)
+        self._device.route(tables.of_selector)
 
-    def _number(self, wanted: tuple[Policy, ...]) -> list[Policy]:
-        """Number the policies, those that stay as before; the new ones."""
-        numbers: dict[Policy, int] = {}
-        fresh = []
+    def _tables(self, wanted: tuple[Policy, ...]) -> _Tables:
+        """Number the policies, those that stay as before. Changes nothing here."""
+        tables = _Tables(wanted, self._numbers, self._last_number)
         for policy in wanted:
-            if policy in numbers:
+            if policy in tables.numbers:
                 continue
             number = self._numbers.get(policy)
             if number is None:
-                self._last_number = number = self._last_number + 1
-                fresh.append(policy)
-            numbers[policy] = number
-        self._numbers = numbers
-        self._by_number = {number: policy for policy, number in numbers.items()}
-        self._of_selector = {}
-        for policy, number in numbers.items():
-            self._of_selector.setdefault(policy.selector, []).append(number)
-        return fresh
+                tables.last = number = tables.last + 1
+                tables.fresh.add(number)
+            tables.numbers[policy] = number
+            tables.by_number[number] = policy
+            tables.of_selector.setdefault(policy.selector, []).append(number)
+            tables.by_peer.setdefault(policy.peer_id, {})[policy.selector] = None
+            tables.rows.append((number, _row(policy.selector), policy.acquire))
+        return tables
 
     def _direct(self, policy: Policy) -> None:
         """Traffic of the policy goes to its newest pair."""
