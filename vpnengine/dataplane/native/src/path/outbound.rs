@@ -339,10 +339,12 @@ impl Outbound {
             return;
         }
         seal(&mut self.engine, &self.runs, &mut self.arena[..self.used]);
-        let outgoing = self.runs.iter().map(|run| {
+        let mut outgoing: Vec<Outgoing<'_>> = Vec::with_capacity(self.runs.len());
+        let mut begins = 0;
+        for run in &self.runs {
             let length = (run.count - 1) * run.stride + run.sa.seal.suite().sealed_len(run.last);
             let ends = run.sa.ends.load();
-            Outgoing {
+            let item = Outgoing {
                 data: &self.arena[run.start..run.start + length],
                 segment: run.stride,
                 remote: ends.remote,
@@ -353,9 +355,18 @@ impl Outbound {
                 } else {
                     Fragmenting::Allowed
                 }),
+            };
+            // Many SAs to one peer, a packet of each: they need not leave one by one. Runs lie one behind the other.
+            match outgoing.last_mut() {
+                Some(last) if last.continues_with(&item) => {
+                    last.data = &self.arena[begins..run.start + length];
+                }
+                _ => {
+                    begins = run.start;
+                    outgoing.push(item);
+                }
             }
-        });
-        let outgoing: Vec<Outgoing<'_>> = outgoing.collect();
+        }
         self.sender.send(&outgoing, &self.shared.drops);
         self.reset();
     }

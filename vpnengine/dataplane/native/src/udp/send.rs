@@ -28,6 +28,20 @@ pub struct Outgoing<'d> {
     pub fragmenting: Option<Fragmenting>,
 }
 
+impl Outgoing<'_> {
+    /// Whether the datagrams of `next`, which lie right behind, may go with these: to the same end, under the same
+    /// rules, all of the same length but the last.
+    pub fn continues_with(&self, next: &Self) -> bool {
+        let alike = self.remote == next.remote
+            && self.local == next.local
+            && self.tos == next.tos
+            && self.fragmenting == next.fragmenting;
+        let full = self.segment > 0 && self.data.len() % self.segment == 0;
+        let single = next.segment == 0 || next.data.len() <= next.segment;
+        alike && full && (next.segment == self.segment || single && next.data.len() <= self.segment)
+    }
+}
+
 /// What became of the datagrams; all numbers are of datagrams, and only grow.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SendReport {

@@ -227,3 +227,32 @@ fn a_message_larger_than_its_slot_is_dropped_and_counted() {
     assert_eq!(batch.receive(&to).unwrap(), 1);
     assert_eq!((batch.datagrams().count(), batch.truncated()), (0, 1));
 }
+
+#[test]
+fn datagrams_go_together_if_only_the_last_is_shorter() {
+    let octets = [0; 64];
+    let remote: SocketAddr = "127.0.0.1:4500".parse().unwrap();
+    let item = |length: usize, segment: usize, remote: SocketAddr, tos: u8| Outgoing {
+        data: &octets[..length],
+        segment,
+        remote,
+        local: None,
+        tos,
+        fragmenting: None,
+    };
+    let first = item(16, 8, remote, 0);
+    assert!(first.continues_with(&item(8, 8, remote, 0)));
+    assert!(first.continues_with(&item(24, 8, remote, 0)));
+    // A last one that is shorter, whatever its own stride.
+    assert!(first.continues_with(&item(5, 5, remote, 0)));
+    assert!(first.continues_with(&item(5, 0, remote, 0)));
+    // Two of four octets would become one of eight; one of twelve would be cut.
+    assert!(!first.continues_with(&item(8, 4, remote, 0)));
+    assert!(!first.continues_with(&item(12, 12, remote, 0)));
+    // After a shorter one nothing can follow.
+    assert!(!item(13, 8, remote, 0).continues_with(&item(8, 8, remote, 0)));
+    assert!(!item(16, 0, remote, 0).continues_with(&item(8, 8, remote, 0)));
+    assert!(!first.continues_with(&item(8, 8, remote, 4)));
+    let elsewhere = "127.0.0.2:4500".parse().unwrap();
+    assert!(!first.continues_with(&item(8, 8, elsewhere, 0)));
+}
