@@ -171,11 +171,16 @@ def ratios(figures: Figures) -> dict[str, dict[str, float | None]]:
 
 
 def further(figures: Figures) -> dict[str, dict[str, float | None]]:
-    """More ratios: the native path against Python and against no tunnel; datagrams that the sender's kernel cuts."""
+    """More ratios: against Python; CPU of both ends for a gigabit; datagrams that the sender's kernel cuts; many SAs.
+
+    CPU shows what a path costs even where others take the cores meanwhile.
+    """
     found: dict[str, dict[str, float | None]] = {}
     for wire in WIRES:
         found[wire] = {
             "gcm_tcp_python": _worst(figures, wire, "gcm", ("tcp1", "tcp4"), "python"),
+            "gcm_cpu_libipsec": _cpu(figures, wire, "gcm"),
+            "cbc_cpu_libipsec": _cpu(figures, wire, "cbc"),
             "udp64_cut_libipsec": _worst(figures, wire, None, ("udp64_cut",), "libipsec"),
             "no_cipher_of_plain_tcp": _ratio(figures, (wire, "no-cipher", "none"), (wire, "plain", "none"), "tcp1"),
         }
@@ -185,6 +190,13 @@ def further(figures: Figures) -> dict[str, dict[str, float | None]]:
         values = [many / one for many, one in pair if one]
         found["segmenting"][f"{what}_1024_sas_of_one"] = round(statistics.median(values), 2) if values else None
     return found
+
+
+def _cpu(figures: Figures, wire: str, family: str) -> float | None:
+    """How many times the CPU of the native path libipsec takes, at least."""
+    names = [cipher.name for cipher in CIPHERS if cipher.family == family]
+    values = [_ratio(figures, (wire, "libipsec", name), (wire, "native", name), "cpu_tunnel") for name in names]
+    return min((value for value in values if value is not None), default=None)
 
 
 def _worst(figures: Figures, wire: str, family: str | None, whats: tuple[str, ...], other: str) -> float | None:
