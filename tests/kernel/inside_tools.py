@@ -151,7 +151,7 @@ def clean() -> None:
 
 
 def ours() -> str:
-    """What is left of us in the kernel; what it keeps of an acquire by itself goes within a second."""
+    """What is left of us in the kernel; what it keeps of an acquire goes by itself."""
     lines = (run("ip", "xfrm", "state") + run("ip", "xfrm", "policy")).splitlines()
     found = (line for line in lines if re.search(r"reqid 1[0-9]{9}|priority 1129[0-9]{6}", line))
     return "\n".join(line for line in found if "spi 0x00000000" not in line)

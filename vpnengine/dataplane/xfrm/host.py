@@ -16,7 +16,7 @@ from vpnengine.esp.sa import Address, EspKeys, EspTransform, IpsecSaPair, Select
 _STATISTICS = Path("/proc/net/xfrm_stat")
 _SETTINGS = Path("/proc/sys/net/core")
 # The first packets of a tunnel wait for it, and a failed negotiation is asked for again soon.
-WANTED = {"xfrm_larval_drop": "0", "xfrm_acq_expires": "1"}
+WANTED = {"xfrm_larval_drop": "0", "xfrm_acq_expires": "5"}
 # Counters of the kernel that have a name on the other data paths too; the rest keep the kernel's.
 REASONS = {
     "XfrmInNoStates": "unknown SPI",
