@@ -8,6 +8,10 @@ use crate::udp::{Fragmenting, Outgoing, RecvBatch, SendBatch, SendReport, Socket
 /// Large messages in one receive; merged ones make a megabyte of 16.
 const MESSAGES: usize = 16;
 const SLOT: usize = 65_536;
+/// From a raw socket each packet is a message. The odd size lets slots, of which only the beginning is used as a rule,
+/// share the cache.
+const RAW_MESSAGES: usize = 64;
+const RAW_SLOT: usize = SLOT + 33 * 64;
 
 /// Sends from the engine's sockets, one of each family, and from raw ones where ESP goes without UDP.
 pub struct Sender {
@@ -72,18 +76,22 @@ impl Receiver {
     pub fn udp(fd: OwnedFd) -> std::io::Result<Self> {
         let socket = Socket::share(fd)?;
         let port = socket.local()?.port();
-        Ok(Self::new(socket, port))
+        Ok(Self::new(socket, port, RecvBatch::new(MESSAGES, SLOT)))
     }
 
     /// A raw socket for ESP.
     pub fn raw(fd: OwnedFd) -> std::io::Result<Self> {
-        Ok(Self::new(Socket::share(fd)?, 0))
+        Ok(Self::new(
+            Socket::share(fd)?,
+            0,
+            RecvBatch::new(RAW_MESSAGES, RAW_SLOT),
+        ))
     }
 
-    fn new(socket: Socket, port: u16) -> Self {
+    fn new(socket: Socket, port: u16, batch: RecvBatch) -> Self {
         Self {
             socket,
-            batch: RecvBatch::new(MESSAGES, SLOT),
+            batch,
             port,
         }
     }
