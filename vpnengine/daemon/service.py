@@ -384,8 +384,8 @@ class Engine:
 
     def _told(self, plan: Plan) -> dict[str, Unusable]:
         """Say which peers this data path cannot carry: once for each row."""
-        found = {}
-        for peer in plan.config.peers:
+        found: dict[str, Unusable] = {}
+        for peer in plan.config.peers if plan.unusable else ():
             problem = plan.unusable.get(peer.id)
             known = self._unusable.get(peer.id)
             if problem is None:
