@@ -39,8 +39,8 @@ def test_streams_go_on_over_a_router_with_a_small_mtu(rig: Callable[..., Rig], d
     assert topology.lan.ping(FAR_HOST, count=2).received
     carries_streams(topology)
     if dataplane == "native":
-        # By now the path is known, and a host inside that sets DF is told how much fits: less than the wire takes.
-        told = topology.lan.run("ping", "-M", "do", "-c", "2", "-i", "0.3", "-s", "1300", FAR_HOST, check=False).stdout
+        # The first teaches the path; within a second a host inside that sets DF is told how much fits.
+        told = topology.lan.run("ping", "-M", "do", "-c", "6", "-i", "0.3", "-s", "1300", FAR_HOST, check=False).stdout
         sizes = [int(word.rstrip(")")) for line in told.splitlines() if "mtu" in line for word in line.split("=")[-1:]]
         assert sizes and all(mtu - 100 < size < mtu - 28 for size in sizes), told
         assert engine.stats()["drops"]["too big for the path"] >= 1
