@@ -36,7 +36,7 @@ def create(kind: Kind, device: str = "culvert0") -> DataPlane:
             raise DataPlaneError(f"the kernel cannot carry the tunnels: {problem}; choose “auto”")
         passed_over = (f"the kernel's own IPsec is not used: {problem}",)
     if kind == "native":
-        return NativeDataPlane(device)
+        return _asked(NativeDataPlane(device), kind)
     if kind == "auto":
         dataplane: DataPlane
         if native_path.load() is not None:
@@ -47,4 +47,9 @@ def create(kind: Kind, device: str = "culvert0") -> DataPlane:
             passed_over += (native_path.UNAVAILABLE,)
         dataplane.passed_over = passed_over
         return dataplane
-    return UserspaceDataPlane(device)
+    return _asked(UserspaceDataPlane(device), kind)
+
+
+def _asked(dataplane: DataPlane, kind: Kind) -> DataPlane:
+    dataplane.passed_over = (f"the configuration asks for “{kind}”, so that nothing faster was looked for",)
+    return dataplane
