@@ -164,7 +164,7 @@ pub fn packet_flow(packet: &[u8]) -> Option<Flow> {
 }
 
 /// TCP, UDP, DCCP, SCTP, UDP-Lite: `vpnengine.contract.selectors.WITH_PORTS`.
-fn with_ports(protocol: u8) -> bool {
+pub fn with_ports(protocol: u8) -> bool {
     matches!(protocol, 6 | 17 | 33 | 132 | 136)
 }
 
@@ -190,4 +190,30 @@ fn ipv6_upper(packet: &[u8]) -> (u8, usize, bool) {
         start += size;
     }
     (following, start, first)
+}
+
+/// (identification, offset) of the fragment header (RFC 8200 section 4.5), if there is one that cuts the packet.
+pub fn ipv6_fragment(packet: &[u8]) -> Option<(u32, u16)> {
+    let (mut following, mut start) = (packet[6], 40);
+    for _ in 0..MAX_EXTENSIONS {
+        if packet.len() < start + 8 {
+            return None;
+        }
+        let length = usize::from(packet[start + 1]);
+        let size = match following {
+            FRAGMENT => {
+                let word = short(packet, start + 2);
+                let number =
+                    u32::from(short(packet, start + 4)) << 16 | u32::from(short(packet, start + 6));
+                // An atomic fragment is whole (RFC 6946).
+                return (word & 0xFFF9 != 0).then_some((number, word >> 3));
+            }
+            AUTHENTICATION => (length + 2) * 4,
+            0 | 43 | 60 | 135 | 139 | 140 => (length + 1) * 8,
+            _ => return None,
+        };
+        following = packet[start];
+        start += size;
+    }
+    None
 }

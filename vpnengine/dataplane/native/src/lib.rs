@@ -7,6 +7,7 @@ pub mod counters;
 pub mod esp;
 pub mod events;
 pub mod flow;
+pub mod fragments;
 pub mod inner;
 pub mod offload;
 pub mod path;

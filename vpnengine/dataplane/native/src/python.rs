@@ -342,6 +342,31 @@ impl NativePath {
         self.shared.drops.read()
     }
 
+    /// Wait until both workers have dealt with all that came before; False if that takes longer than five seconds.
+    fn barrier(&self, py: Python<'_>) -> bool {
+        let shared = &self.shared;
+        let rounds = || {
+            [&shared.outbound_rounds, &shared.inbound_rounds]
+                .map(|count| count.load(Ordering::Acquire))
+        };
+        let before = rounds();
+        py.detach(|| {
+            for _ in 0..5000 {
+                shared.outbound.ring();
+                shared.inbound.ring();
+                if rounds()
+                    .iter()
+                    .zip(before)
+                    .all(|(now, then)| *now >= then + 2)
+                {
+                    return true;
+                }
+                std::thread::sleep(std::time::Duration::from_millis(1));
+            }
+            false
+        })
+    }
+
     /// How many selectors may have packets that wait; a test has fewer.
     fn limit_held(&self, selectors: usize) {
         self.shared

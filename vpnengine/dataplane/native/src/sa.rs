@@ -8,6 +8,7 @@ use arc_swap::ArcSwap;
 
 use crate::esp::{OpenKey, SealKey};
 use crate::flow::{Selector, packet_ends, packet_flow};
+use crate::fragments::Fragments;
 use crate::inner::Rules;
 use crate::inner::mtu::{Outer, inner_mtu};
 
@@ -80,15 +81,16 @@ pub fn add(counter: &AtomicU64, count: u64) -> u64 {
 
 impl Sa {
     /// True if one of the selectors covers an inner packet.
-    pub fn admits(&self, packet: &[u8]) -> bool {
+    pub fn admits(&self, packet: &[u8], fragments: &mut Fragments, clock: &Clock) -> bool {
         let admits = self.admits.load();
         let with_protocol = admits.iter().any(|selector| selector.protocol != 0);
         let flow = if with_protocol {
-            packet_flow(packet)
+            let complete = |flow| fragments.complete(flow, packet, self.spi_in, || clock.nanos());
+            packet_flow(packet).map(complete)
         } else {
             packet_ends(packet)
         };
-        flow.is_some_and(|flow| admits.iter().any(|selector| selector.allows_inbound(&flow)))
+        flow.is_some_and(|flow| admits.iter().any(|one| one.allows_inbound(&flow)))
     }
 
     /// The largest inner packet whose ESP packet has at most `path` octets; never less than IPv4 needs.

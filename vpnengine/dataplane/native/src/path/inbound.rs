@@ -12,6 +12,7 @@ use super::wire::Receiver;
 use crate::counters::{Drop, Refused};
 use crate::esp::{Engine, OpenJob, Refusal, ReplayWindow};
 use crate::events::Event;
+use crate::fragments::Fragments;
 use crate::inner;
 use crate::offload::Coalescer;
 use crate::sa::{Sa, add};
@@ -55,6 +56,7 @@ pub struct Inbound {
     merges_udp: bool,
     known: FxHashMap<u32, Known>,
     generation: u64,
+    fragments: Fragments,
 }
 
 impl Inbound {
@@ -67,6 +69,7 @@ impl Inbound {
             merges_udp: false,
             known: FxHashMap::default(),
             generation: 0,
+            fragments: Fragments::default(),
         }
     }
 
@@ -74,6 +77,7 @@ impl Inbound {
     pub fn run(&mut self) {
         let shared = Arc::clone(&self.shared);
         while !shared.stopped() {
+            shared.inbound_rounds.fetch_add(1, Ordering::Release);
             let mut fds = [-1; 9];
             fds[0] = shared.inbound.fd();
             for (fd, receiver) in fds[1..].iter_mut().zip(&self.receivers) {
@@ -135,6 +139,7 @@ impl Inbound {
             known,
             engine,
             coalescer,
+            fragments,
             ..
         } = self;
         let (mut checked, mut sas) = (Vec::with_capacity(BATCH), Vec::with_capacity(16));
@@ -181,7 +186,7 @@ impl Inbound {
                         continue;
                     }
                     sa.rules.clamp(packet, sa.mtu.inner.load(Ordering::Relaxed));
-                    if deliver(shared, sa, packet) {
+                    if deliver(shared, fragments, sa, packet) {
                         burst.push(packet);
                     }
                 }
@@ -301,8 +306,8 @@ fn admit(
 }
 
 /// True if the inner packet may go to the device.
-fn deliver(shared: &Shared, sa: &Sa, packet: &[u8]) -> bool {
-    if !sa.admits(packet) {
+fn deliver(shared: &Shared, fragments: &mut Fragments, sa: &Sa, packet: &[u8]) -> bool {
+    if !sa.admits(packet, fragments, &shared.clock) {
         shared.drops.add(Drop::Selector, 1);
         add(&sa.count.failed, 1);
         return false;

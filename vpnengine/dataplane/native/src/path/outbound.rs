@@ -12,6 +12,8 @@ use super::shared::Shared;
 use super::wire::Sender;
 use crate::counters::{Drop, Refused};
 use crate::esp::{Engine, NEXT_IPV4, NEXT_IPV6, SealJob};
+use crate::flow::Flow;
+use crate::fragments::Fragments;
 use crate::inner;
 use crate::offload::VirtioHeader;
 use crate::offload::segment::Plan;
@@ -62,6 +64,7 @@ pub struct Outbound {
     answers: Answers,
     engine: Engine,
     hold: Hold,
+    fragments: Fragments,
     arena: Vec<u8>,
     used: usize,
     packets: usize,
@@ -77,6 +80,7 @@ impl Outbound {
             answers: Answers::default(),
             engine,
             hold: Hold::default(),
+            fragments: Fragments::default(),
             arena: vec![0; ARENA],
             used: 0,
             packets: 0,
@@ -95,6 +99,7 @@ impl Outbound {
         let mut buffer = vec![0; READ_SIZE];
         let shared = Arc::clone(&self.shared);
         while !shared.stopped() {
+            shared.outbound_rounds.fetch_add(1, Ordering::Release);
             let device = shared.device.load_full();
             let fd = device
                 .as_ref()
@@ -148,7 +153,15 @@ impl Outbound {
     }
 
     fn take(&mut self, policies: &PolicyTable, header: &VirtioHeader, packet: &[u8]) {
-        let Some(policy) = policies.flow(packet).and_then(|flow| policies.find(&flow)) else {
+        let clock = self.shared.clock;
+        let complete = |flow: Flow| {
+            if flow.protocol == 0 {
+                return flow; // no policy looks at ports
+            }
+            self.fragments.complete(flow, packet, 0, || clock.nanos())
+        };
+        let flow = policies.flow(packet).map(complete);
+        let Some(policy) = flow.and_then(|flow| policies.find(&flow)) else {
             return self.shared.drops.add(Drop::NoPolicy, 1);
         };
         let Ok(plan) = Plan::new(header, packet) else {

@@ -1,7 +1,7 @@
 //! What the workers and the engine share.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 
@@ -23,6 +23,9 @@ pub struct Shared {
     pub outbound: Bell,
     /// Wakes the inbound worker.
     pub inbound: Bell,
+    /// How often each worker has come round: what came before two more rounds has been dealt with.
+    pub outbound_rounds: AtomicU64,
+    pub inbound_rounds: AtomicU64,
     /// How many selectors may have packets that wait.
     pub selectors_held: AtomicUsize,
     /// The TUN device, which may be taken away and made anew.
@@ -43,6 +46,8 @@ impl Shared {
             stop: AtomicBool::new(false),
             outbound: Bell::new()?,
             inbound: Bell::new()?,
+            outbound_rounds: AtomicU64::new(0),
+            inbound_rounds: AtomicU64::new(0),
             selectors_held: AtomicUsize::new(super::SELECTORS),
             device: ArcSwapOption::empty(),
             device_gone: AtomicBool::new(false),
