@@ -22,9 +22,9 @@ subnets, 10.71.2.0/24 and 10.72.2.0/24, stand on the loopback devices of site an
 beside: fd71:1::/64 and fd72:1::/64.
 """
 
-from __future__ import os
-import annotations
+from __future__ import annotations
 
+import os
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -158,7 +158,11 @@ class Topology:
             "remote_subnets": self._subnets("gateway" if at_site else "site"),
             "start": "traffic",
         }
-        return {"revision": 1, "dataplane": os.environ.get("CULVERT_DATAPLANE") or "userspace", "peers": [peer | changes]}
+        return {
+            "revision": 1,
+            "dataplane": os.environ.get("CULVERT_DATAPLANE") or "userspace",
+            "peers": [peer | changes],
+        }
 
     def down(self) -> None:
         """Remove everything."""
