@@ -65,12 +65,15 @@ impl Suite {
             integrity,
             esn,
         };
-        if let Cipher::AesGcm { icv, .. } | Cipher::AesCcm { icv, .. } = cipher
-            && !matches!(icv, 8 | 12 | 16)
-        {
-            return Err(SuiteError(format!(
-                "encryption: an ICV of {icv} octets is not possible; it has 8, 12 or 16"
-            )));
+        match cipher {
+            Cipher::AesGcm { icv, .. } | Cipher::AesCcm { icv, .. }
+                if !matches!(icv, 8 | 12 | 16) =>
+            {
+                return Err(SuiteError(format!(
+                    "encryption: an ICV of {icv} octets is not possible; it has 8, 12 or 16"
+                )));
+            }
+            _ => {}
         }
         if !matches!(suite.key_bits(), 0 | 128 | 192 | 256) {
             return Err(SuiteError(

@@ -109,9 +109,8 @@ impl Outbound {
                 shared.outbound.quiet();
             }
             self.release();
-            if let Some(device) = device
-                && !self.drain(&device, &mut buffer)
-            {
+            let gone = device.filter(|device| !self.drain(device, &mut buffer));
+            if let Some(device) = gone {
                 // It stays readable, so that reading on would be all that happens. The engine makes it anew.
                 shared.device.compare_and_swap(&device, None);
                 shared.device_gone.store(true, Ordering::Release);
