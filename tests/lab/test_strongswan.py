@@ -11,13 +11,18 @@ import pytest
 from lab.net import LabError, parse_ping
 from lab.topology import FAR_HOST, GATEWAY_LAN, LAN_HOST, SITE_LAN
 from tests.lab.rig import Rig, eventually
+from vpnengine.dataplane import native_path
+
+NOT_BUILT = pytest.mark.skipif(native_path.load() is None, reason="the native data path is not built here")
+DATAPLANES = ["userspace", pytest.param("native", marks=NOT_BUILT)]
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(180)]
 
 
+@pytest.mark.parametrize("dataplane", DATAPLANES)
 @pytest.mark.parametrize("kind", ["direct", "nat"])
-def test_traffic_starts_the_tunnel_and_no_packet_is_lost(rig: Callable[..., Rig], kind: str) -> None:
-    topology, engine = rig(kind)
+def test_traffic_starts_the_tunnel_and_no_packet_is_lost(rig: Callable[..., Rig], kind: str, dataplane: str) -> None:
+    topology, engine = rig(kind, dataplane=dataplane)
     result = topology.lan.ping(FAR_HOST, count=5)
     assert result.lost == 0
     texts = [event["text"] for event in engine.events()]
@@ -65,10 +70,11 @@ def test_esp_transforms(rig: Callable[..., Rig], esp: str, integrity: str | None
     assert topology.lan.ping(FAR_HOST, count=4).lost == 0
 
 
+@pytest.mark.parametrize("dataplane", DATAPLANES)
 @pytest.mark.parametrize("phase", [1, 2])
 @pytest.mark.parametrize("who", ["ours", "strongswan"])
-def test_rekey_under_traffic_loses_nothing(rig: Callable[..., Rig], who: str, phase: int) -> None:
-    topology, engine = rig()
+def test_rekey_under_traffic_loses_nothing(rig: Callable[..., Rig], who: str, phase: int, dataplane: str) -> None:
+    topology, engine = rig(dataplane=dataplane)
     assert topology.lan.ping(FAR_HOST, count=2).lost == 0
     flood = topology.lan.ping_in_background(FAR_HOST, None, count=500, interval=0.02)
     for number in range(3):
