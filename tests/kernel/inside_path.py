@@ -125,7 +125,8 @@ async def test_transport_mode(path: KernelDataPlane, case: str) -> None:
             path.exempt(sock)
             sock.connect((OUTER[4][1], 9))
             sock.send(b"in clear")
-    assert path.counters()[pair.spi_in].packets_in == 3 == path.counters()[pair.spi_in].packets_out
+    counted = path.counters()[pair.spi_in]
+    assert counted.packets_out == 3 <= counted.packets_in  # it may say that nobody listens
     clean()
 
 
@@ -235,8 +236,7 @@ async def test_the_peer_moves(path: KernelDataPlane) -> None:
     shown = peer(
         "-s", "xfrm", "state", "get", "src", OUTER[4][0], "dst", "192.0.2.3", "proto", "esp", "spi", str(pair.spi_out)
     )
-    sequence = re.search(r"\bseq (0x[0-9a-f]+)", shown)
-    assert sequence is not None and int(sequence[1], 16) >= before + 3
+    assert max(int(number, 16) for number in re.findall(r"\bseq (0x[0-9a-f]+)", shown)) >= before + 3
     peer("address", "del", "192.0.2.3/24", "dev", "wire")
     clean()
 

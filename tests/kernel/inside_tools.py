@@ -141,6 +141,8 @@ def at_peer(pair: IpsecSaPair, outbound: bool = True, port: int = NATT, sent: in
         ids = ["reqid", "7", "mode", mode]
         there = ["tmpl", "src", ends[0][0], "dst", ends[0][1], "proto", proto, "spi", str(pair.spi_in), *ids]
         back = ["tmpl", "src", ends[1][0], "dst", ends[1][1], "proto", proto, *ids]
+        if pair.udp and mode == "transport":
+            back += ["level", "use"]  # the socket over there is not exempt from the policy
         peer("xfrm", "policy", "update", "src", far, "dst", near, "dir", "out", *there)
         peer("xfrm", "policy", "update", "src", near, "dst", far, "dir", "in", *back)
 
