@@ -8,9 +8,9 @@ use super::single::Layout;
 use super::suite::{Cipher, Suite, SuiteError};
 use super::trailer::{self, Opened, Refusal};
 
-/// How many packets are in the lanes at once: what the library's queue holds with room to spare, and what keeps their
-/// book-keeping within the first-level cache.
-const BATCH: usize = 64;
+/// How many packets go to the library together. The lanes are flushed after each such batch, and 16 packets of equal
+/// length fill them, so that a long batch wastes the least; the library's queue holds 256.
+const BATCH: usize = 256;
 
 /// Which library works.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,7 +119,7 @@ impl Engine {
 
     fn seal_batch(&mut self, batch: &mut [SealJob<'_>]) {
         let mut queue: Vec<Job<'_>> = Vec::new();
-        let mut ends = [0_u32; BATCH];
+        let count = batch.len();
         for (index, job) in batch.iter_mut().enumerate() {
             let (keys, suite) = (&job.key.keys, job.key.keys.suite);
             job.sealed = None;
@@ -143,8 +143,7 @@ impl Engine {
                     job.sealed = Some(length);
                 }
                 Some(key) => {
-                    ends[index] = end as u32;
-                    queue.reserve(BATCH - queue.len());
+                    queue.reserve(if queue.is_empty() { count } else { 0 });
                     queue.push(context.job(suite, key, packet, end, index));
                 }
                 None if suite.icv() == 0 => job.sealed = Some(length),
@@ -158,23 +157,14 @@ impl Engine {
             return;
         };
         manager.run(&mut queue);
-        let mut tags = [[0; 32]; BATCH];
-        let mut done = [false; BATCH];
-        for job in &queue {
-            if let Some(tag) = job.tag() {
-                tags[job.index as usize].copy_from_slice(&tag[..32]);
-                done[job.index as usize] = true;
-            }
-        }
-        drop(queue);
-        for (index, job) in batch
+        let sealed = queue
             .iter_mut()
-            .enumerate()
-            .filter(|(index, _)| done[*index])
-        {
-            let (end, icv) = (ends[index] as usize, job.key.keys.suite.icv());
-            job.packet[end..end + icv].copy_from_slice(&tags[index][..icv]);
-            job.sealed = Some(end + icv);
+            .map(|job| (job.index as usize, job.store_icv()));
+        let sealed: Vec<_> = sealed.collect();
+        drop(queue);
+        for (index, _) in sealed.into_iter().filter(|(_, done)| *done) {
+            let job = &mut batch[index];
+            job.sealed = Some(job.key.suite().sealed_len(job.inner_len));
         }
     }
 
@@ -199,7 +189,7 @@ impl Engine {
 
     fn open_batch(&mut self, batch: &mut [OpenJob<'_>]) {
         let mut queue: Vec<Job<'_>> = Vec::new();
-        let mut received = [([0; 32], 0); BATCH];
+        let count = batch.len();
         for (index, job) in batch.iter_mut().enumerate() {
             let (keys, suite) = (&job.key.keys, job.key.keys.suite);
             let Some(end) = encrypted_end(suite, job.packet.len()) else {
@@ -222,9 +212,7 @@ impl Engine {
                     openssl::memcmp::eq(&tag[..icv.len()], icv)
                 }
                 Some(key) => {
-                    received[index].0[..suite.icv()].copy_from_slice(&job.packet[end..]);
-                    received[index].1 = suite.icv();
-                    queue.reserve(BATCH - queue.len());
+                    queue.reserve(if queue.is_empty() { count } else { 0 });
                     queue.push(context.job(suite, key, job.packet, end, index));
                     continue;
                 }
@@ -242,21 +230,13 @@ impl Engine {
             return;
         };
         manager.run(&mut queue);
-        let mut authentic = [false; BATCH];
-        for job in &queue {
-            let index = job.index as usize;
-            let (octets, length) = &received[index];
-            let icv = &octets[..*length];
-            authentic[index] = job
-                .tag()
-                .is_some_and(|tag| openssl::memcmp::eq(&tag[..*length], icv));
-        }
+        let opened = queue
+            .iter()
+            .map(|job| (job.index as usize, job.icv_matches()));
+        let opened: Vec<_> = opened.collect();
         drop(queue);
-        for (_, job) in batch
-            .iter_mut()
-            .enumerate()
-            .filter(|(index, _)| authentic[*index])
-        {
+        for (index, _) in opened.into_iter().filter(|(_, authentic)| *authentic) {
+            let job = &mut batch[index];
             let suite = job.key.keys.suite;
             job.opened = trailer::read(job.packet, suite.offset(), job.packet.len() - suite.icv());
         }
@@ -363,7 +343,7 @@ impl Context {
     }
 
     /// For the lanes, which hash one range: the upper half of the sequence number (RFC 4303 section 2.8) goes behind the
-    /// ciphertext for the while, where the ICV is to come or, saved by the caller, has been.
+    /// ciphertext for the while, where the ICV is to come or, kept in the job, has been.
     fn job<'a>(
         &self,
         suite: Suite,
@@ -372,12 +352,16 @@ impl Context {
         end: usize,
         index: usize,
     ) -> Job<'a> {
+        let mut received = [0; 32];
+        let icv = &packet[end..end + suite.icv()];
+        received[..icv.len()].copy_from_slice(icv);
         let mut hashed = end;
         if suite.esn() && !suite.is_aead() {
             packet[end..end + 4].copy_from_slice(&self.high);
             hashed += 4;
         }
         let mut job = Job::new(key, packet, suite.offset(), end, hashed);
+        job.keep_icv(&received);
         job.with(self.nonce(), self.aad());
         job.index = index as u32;
         job

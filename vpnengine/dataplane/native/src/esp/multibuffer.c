@@ -48,7 +48,9 @@ struct culvert_mb_job {
         uint8_t aad[16];
         uint8_t tag[64];
         uint32_t done;
-        uint32_t unused;
+        uint32_t private_index; /* the rest is not for C */
+        uint32_t private_icv;
+        uint8_t private_received[32];
 };
 
 static struct {

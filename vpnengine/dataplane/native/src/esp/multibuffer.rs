@@ -101,6 +101,7 @@ mod with {
     pub(crate) struct Key {
         pointer: NonNull<c_void>,
         pub(crate) is_gcm: bool,
+        icv: usize,
     }
 
     // SAFETY: the block is constant from its making to its freeing.
@@ -154,6 +155,7 @@ mod with {
             NonNull::new(key).map(|pointer| Self {
                 pointer,
                 is_gcm: matches!(suite.cipher(), Cipher::AesGcm { .. }),
+                icv: suite.icv(),
             })
         }
 
@@ -199,11 +201,13 @@ mod with {
         done: u32,
         /// The caller's own number of this job.
         pub(crate) index: u32,
+        icv: u32,
+        received: [u8; 32],
         borrowed: PhantomData<&'a mut [u8]>,
     }
 
     impl<'a> Job<'a> {
-        /// Octets `start..end` are encrypted, the first `hashed` are under the HMAC.
+        /// Octets `start..end` are encrypted, the first `hashed` are under the HMAC, and the ICV's octets follow the encrypted ones.
         pub(crate) fn new(
             key: &'a Key,
             packet: &'a mut [u8],
@@ -217,6 +221,7 @@ mod with {
                     && start < end
                     && end <= packet.len()
                     && hashed <= packet.len()
+                    && end + key.icv <= packet.len()
             );
             assert!(packet.len() <= super::LONGEST);
             Self {
@@ -231,6 +236,8 @@ mod with {
                 tag: [0; 64],
                 done: 0,
                 index: 0,
+                icv: key.icv as u32,
+                received: [0; 32],
                 borrowed: PhantomData,
             }
         }
@@ -242,9 +249,28 @@ mod with {
             self.aad_length = aad.len() as u32;
         }
 
-        /// The ICV that the library has computed; None if it has not done the job.
-        pub(crate) fn tag(&self) -> Option<&[u8; 64]> {
-            (self.done == 1).then_some(&self.tag)
+        /// Keep the ICV that came with the packet.
+        pub(crate) fn keep_icv(&mut self, received: &[u8]) {
+            self.received[..received.len()].copy_from_slice(received);
+        }
+
+        /// Write the ICV behind the ciphertext; false if the library has not done the job.
+        pub(crate) fn store_icv(&mut self) -> bool {
+            if self.done == 1 {
+                // SAFETY: the packet is borrowed by this job alone, and `new` has seen that it has `icv` octets at `end`.
+                let icv = unsafe {
+                    let at = self.packet.add(self.end as usize);
+                    std::slice::from_raw_parts_mut(at, self.icv as usize)
+                };
+                icv.copy_from_slice(&self.tag[..self.icv as usize]);
+            }
+            self.done == 1
+        }
+
+        /// True if the ICV that was kept is the right one.
+        pub(crate) fn icv_matches(&self) -> bool {
+            let length = self.icv as usize;
+            self.done == 1 && openssl::memcmp::eq(&self.tag[..length], &self.received[..length])
         }
     }
 }
@@ -300,7 +326,15 @@ mod without {
             match self.never {}
         }
 
-        pub(crate) fn tag(&self) -> Option<&[u8; 64]> {
+        pub(crate) fn keep_icv(&mut self, _: &[u8]) {
+            match self.never {}
+        }
+
+        pub(crate) fn store_icv(&mut self) -> bool {
+            match self.never {}
+        }
+
+        pub(crate) fn icv_matches(&self) -> bool {
             match self.never {}
         }
     }
