@@ -31,7 +31,7 @@ class Plan:
     thorough: bool
 
 
-FULL = Plan(tcp_s=2, trial_s=0.8, steps=7, pings=200, thorough=True)
+FULL = Plan(tcp_s=2, trial_s=0.5, steps=6, pings=200, thorough=True)
 QUICK = Plan(tcp_s=1, trial_s=0.3, steps=4, pings=60, thorough=False)
 
 
