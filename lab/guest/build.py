@@ -52,7 +52,7 @@ UNWANTED = (
         for name in ("systemd", "udev", "x86_64-linux-gnu/systemd", "x86_64-linux-gnu/gconv", "tmpfiles.d")
     ),
     *("usr/bin/" + name for name in ("systemd*", "udevadm", "journalctl", "loginctl", "networkctl", "resolvectl")),
-    *("usr/local/lib/python3*/dist-packages/" + name for name in ("scapy/contrib", "scapy/tools", "pygments", "bin")),
+    *("usr/local/lib/python3*/dist-packages/" + name for name in ("scapy/contrib", "scapy/tools", "bin")),
 )
 _ACCOUNTS = {
     "etc/passwd": "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/usr/sbin/nologin\n",
