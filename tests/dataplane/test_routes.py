@@ -42,6 +42,8 @@ async def main():
 
 tun = open_tun("tun9")
 routes = Routes("tun9", 1400)
+shown = subprocess.run(["ip", "-o", "link", "show", "tun9"], capture_output=True, text=True).stdout
+print(" ".join(word for word in ("mtu 1400", "qlen 2000") if word in shown))
 asyncio.run(main())
 """
 
@@ -58,7 +60,8 @@ def namespace() -> Iterator[Namespace]:
 
 def test_routes_follow_the_wishes_and_refusals_are_said_until_they_are_mended(namespace: Namespace) -> None:
     done = namespace.run("env", f"PYTHONPATH={ROOT}", sys.executable, "-c", _PROGRAM)
-    first, sources, fewer, refused, mended, rules = done.stdout.splitlines()
+    device, first, sources, fewer, refused, mended, rules = done.stdout.splitlines()
+    assert device == "mtu 1400 qlen 2000"
     assert first == "10.2.0.0/24|10.3.0.0/24 | fine"
     assert sources == "True"
     assert fewer == "10.3.0.0/24 | fine"
