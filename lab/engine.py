@@ -12,10 +12,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-from lab.net import LabError, Namespace
+from lab.net import PATIENCE, LabError, Namespace
 
 ROOT = Path(__file__).resolve().parent.parent
-START_S = 15.0
+START_S = 15.0 * PATIENCE
 
 
 class EngineProcess:

@@ -18,7 +18,9 @@ from pathlib import Path
 PREFIX = "cv-"
 # Not below /run: each charon has a private one.
 RUN = Path("/var/tmp/culvert-lab")
-COMMAND_S = 30
+# An emulated machine, or a very busy one, needs longer for everything.
+PATIENCE = float(os.environ.get("CULVERT_LAB_PATIENCE", "1"))
+COMMAND_S = 30 * PATIENCE
 
 
 class LabError(Exception):

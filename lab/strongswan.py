@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lab.net import LabError, Namespace
+from lab.net import PATIENCE, LabError, Namespace
 
 CHARON = "/usr/lib/ipsec/charon"
-START_S = 10.0
+START_S = 10.0 * PATIENCE
 CREDENTIAL_FOLDERS = ("x509", "x509ca", "x509crl", "private")
 # openssl goes before gcm and gmp: charon takes the first plugin that offers an algorithm.
 PLUGINS = (

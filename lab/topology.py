@@ -56,6 +56,7 @@ class Topology:
     kind: str
     name: str = ""
     subnets: int = 1
+    with_peer: bool = True
     strongswan: StrongSwan | None = None
     charon: dict[str, str] = field(default_factory=dict)
     nodes: dict[str, Namespace] = field(default_factory=dict)
@@ -107,7 +108,7 @@ class Topology:
         settle(list(self.nodes.values()))
         if self.wire is not None:
             self.wire.start()
-        if self.kind != "two-sites":
+        if self.kind != "two-sites" and self.with_peer:
             self.strongswan = StrongSwan(self.gateway, self.directory / "gateway", self.connection())
             self.strongswan.options = self.charon
             self.strongswan.start()

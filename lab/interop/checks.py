@@ -20,6 +20,8 @@ _INTEGRITY = {
 
 def cipher(sa: dict[str, Any]) -> str:
     """charon's cipher in our words: ``AES_GCM_16`` of 256 bits is ``aes256gcm16``."""
+    if sa.get("protocol") == "AH":
+        return "null"
     name, bits = sa["encr-alg"], sa.get("encr-keysize", "")
     if name.startswith("3DES"):
         return "3des"
@@ -37,8 +39,8 @@ def group(name: str | None) -> str | None:
 
 
 def span(text: str) -> str:
-    """A selector as both write it: charon has ``..`` in ranges, ``|`` in protocol names and numbers for ports."""
-    return text.replace("..", "-").replace("ipv6-icmp", "icmpv6")
+    """A selector as both write it: charon has ``..`` in ranges, and the host's own names for protocols and ports."""
+    return text.replace("..", "-").replace("ipv6-icmp", "icmpv6").replace("/l2f]", "/1701]")
 
 
 def same(what: str, ours: Any, theirs: Any) -> None:

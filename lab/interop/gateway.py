@@ -38,9 +38,18 @@ IMPATIENT = "retransmit_tries = 3\n  retransmit_timeout = 0.7\n  retransmit_base
 class Gateway(StrongSwan):
     """charon with everything that IKEv1 knows; ``settings`` are further lines of strongswan.conf."""
 
-    def __init__(self, namespace: Namespace, directory: Path, topology: Topology, settings: str = IMPATIENT) -> None:
+    def __init__(
+        self,
+        namespace: Namespace,
+        directory: Path,
+        topology: Topology,
+        settings: str = IMPATIENT,
+        kernel: bool = False,
+    ) -> None:
         super().__init__(namespace, directory, topology.connection())
         self.settings = settings
+        self.kernel = kernel
+        """Whether the kernel carries its packets, not charon itself."""
         self._vici: Any = None
         self._stack = contextlib.ExitStack()
 
@@ -53,7 +62,8 @@ class Gateway(StrongSwan):
             raise LabError("strongSwan is not installed (packages strongswan-charon and libcharon-extra-plugins)")
         self.directory.mkdir(parents=True, exist_ok=True)
         (self.directory / "vici").unlink(missing_ok=True)
-        conf = _CONF.format(plugins=PLUGINS, directory=self.directory, settings=self.settings)
+        plugins = PLUGINS.replace("kernel-libipsec ", "") if self.kernel else PLUGINS
+        conf = _CONF.format(plugins=plugins, directory=self.directory, settings=self.settings)
         (self.directory / "strongswan.conf").write_text(conf)
         script = "mount -t tmpfs none /run; exec " + CHARON
         environment = f"STRONGSWAN_CONF={self.directory}/strongswan.conf"
@@ -83,7 +93,8 @@ class Gateway(StrongSwan):
 
     def version(self) -> str:
         """Such as ``strongSwan 5.9.8``."""
-        return f"strongSwan {self._vici.version()['version'].decode()}"
+        version = f"strongSwan {self._vici.version()['version'].decode()}"
+        return f"{version} (kernel)" if self.kernel else version
 
     def configure(self, connection: Settings, secrets: tuple[Settings, ...], pools: tuple[Settings, ...]) -> None:
         """Load one connection and its secrets.

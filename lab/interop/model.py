@@ -59,7 +59,8 @@ class Scenario:
     of swanctl.conf. ``secrets`` and ``pools`` are the peer's; ``credentials`` makes them, with what both
     ends need, when the row is run. ``subnets`` is how many subnets each end has.
     ``found`` is what our log must say, by role, if the tunnel is broken. ``awaits`` names what keeps the
-    row from being run; it is then skipped with that reason.
+    row from being run; it is then skipped with that reason. A row of ``kernel`` is run in the booted guest, where
+    both ends carry their packets in the kernel.
     """
 
     name: str
@@ -78,6 +79,7 @@ class Scenario:
     found: Mapping[Role, Finding] = field(default_factory=dict)
     awaits: str = ""
     fresh: bool = False
+    kernel: bool = False
 
 
 @dataclass(frozen=True)

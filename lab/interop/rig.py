@@ -34,15 +34,16 @@ def eventually(condition: Callable[[], bool], seconds: float) -> bool:
 
 
 class Rig:
-    """A topology that is up."""
+    """A topology that is up. With ``kernel`` both ends carry their packets in the kernel, which must have ESP."""
 
-    def __init__(self, kind: str) -> None:
+    def __init__(self, kind: str, kernel: bool = False) -> None:
         self.kind = kind
-        self.topology = Topology(kind, name=f"i{os.getpid() % 100_000}")
+        self.kernel = kernel
+        self.topology = Topology(kind, name=f"i{os.getpid() % 100_000}", with_peer=False)
         self.engine = EngineProcess(self.topology.site, self.topology.directory / "engine", {})
         self.gateway: Gateway
         self.control: Control
-        self.data_path = "userspace"
+        self.data_path = self.usual = "kernel" if kernel else "userspace"
         self._pools: tuple[Settings, ...] = ()
         self._impaired = False
         self._running = False
@@ -50,9 +51,8 @@ class Rig:
     def __enter__(self) -> Rig:
         try:
             self.topology.up()
-            if self.topology.strongswan is not None:
-                self.topology.strongswan.stop()
-            self.gateway = Gateway(self.topology.gateway, self.topology.directory / "gateway", self.topology)
+            folder = self.topology.directory / "gateway"
+            self.gateway = Gateway(self.topology.gateway, folder, self.topology, kernel=self.kernel)
             self.topology.strongswan = self.gateway
             self.gateway.start()
             self.start_engine()
@@ -83,9 +83,10 @@ class Rig:
 
     # Between rows
 
-    def reset(self, settings: str = IMPATIENT, data_path: str = "userspace", fresh: bool = False) -> None:
+    def reset(self, settings: str = IMPATIENT, data_path: str = "", fresh: bool = False) -> None:
         """No impairment, no configuration, no SA at either end. ``settings`` are charon's own."""
         self.unimpair()
+        data_path = data_path or self.usual
         if fresh or not self._running or data_path != self.data_path:
             self.stop_engine()
             self.data_path = data_path
@@ -135,7 +136,7 @@ class Rig:
             "local_addrs": [outside.gateway],
             "remote_addrs": [outside.peer_of_gateway],
             "proposals": ["aes256-sha256-modp2048"],
-            "encap": "yes",
+            "encap": "no" if self.kernel else "yes",
             "local": {"auth": "psk"},
             "remote": {"auth": "psk", "id": "%any"} if outside.translated else {"auth": "psk"},
         }

@@ -9,9 +9,10 @@ from typing import Any
 from lab.interop.gateway import IMPATIENT, NAME
 from lab.interop.model import Failed, Role, Scenario
 from lab.interop.rig import POLL_S, Rig, eventually
+from lab.net import PATIENCE
 from lab.topology import FAR_HOST, FAR_HOST6, GATEWAY_LAN, LAN_HOST, LAN_HOST6, SITE_LAN
 
-UP_S = 8.0
+UP_S = 8.0 * PATIENCE
 
 
 class Run:
@@ -29,7 +30,7 @@ class Run:
     def prepare(self) -> None:
         """Empty both ends, configure them, and remember where the journal stands."""
         settings = str(self.scenario.options.get("charon", IMPATIENT))
-        data_path = self.scenario.options.get("data path", "userspace")
+        data_path = str(self.scenario.options.get("data path", ""))
         self.rig.reset(settings, data_path, self.scenario.fresh)
         self.cursor = int(self.rig.control.request("stats")["events"])
         self._log_start = self.rig.gateway.log_path.stat().st_size

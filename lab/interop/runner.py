@@ -5,9 +5,12 @@ from __future__ import annotations
 import contextlib
 import fnmatch
 import itertools
+import json
+import os
 import time
 from collections.abc import Iterable, Iterator
 
+from lab.guest.machine import Guest
 from lab.interop import scripts
 from lab.interop.model import Failed, Outcome, Role, Scenario, Unable
 from lab.interop.rig import Rig
@@ -15,6 +18,8 @@ from lab.interop.run import Run
 from lab.net import LabError
 
 Row = tuple[Scenario, Role]
+INSIDE = "CULVERT_LAB_INSIDE"
+IN_GUEST_S, IN_GUEST_ROW_S = 90.0, 30.0
 
 
 def rows(scenarios: Iterable[Scenario], only: str | None = None, role: str | None = None) -> list[Row]:
@@ -22,7 +27,12 @@ def rows(scenarios: Iterable[Scenario], only: str | None = None, role: str | Non
     found = [(s, r) for s in scenarios for r in s.roles if role in (None, r.value) and _matches(s, only)]
     # One topology after the other, and among its rows those together that need other settings of either daemon.
     return sorted(
-        found, key=lambda row: (row[0].kind, *(str(row[0].options.get(n, "")) for n in ("charon", "data path")))
+        found,
+        key=lambda row: (
+            row[0].kernel,
+            row[0].kind,
+            *(str(row[0].options.get(n, "")) for n in ("charon", "data path")),
+        ),
     )
 
 
@@ -62,14 +72,46 @@ def skipped(scenario: Scenario, role: Role) -> Outcome:
     return Outcome(scenario.name, role.value, "strongSwan", "skip", scenario.awaits, 0.0, scenario.kin)
 
 
+def run_in_guest(guest: Guest, wanted: list[Row]) -> list[Outcome]:
+    """Run rows in a booted guest, all in one process there.
+
+    :raises LabError: if that process fails as a whole.
+    """
+    names = [f"{scenario.name}:{role.value}" for scenario, role in wanted]
+    done = guest.run(
+        *("python3", "-m", "lab.interop.inside", *names),
+        timeout=IN_GUEST_S + IN_GUEST_ROW_S * len(wanted),
+        env={INSIDE: "1", "CULVERT_LAB_PATIENCE": "5"},
+    )
+    return [Outcome(**json.loads(line)) for line in done.stdout.splitlines()]
+
+
 def run_rows(wanted: list[Row]) -> Iterator[Outcome]:
     """Run rows and yield what comes of each."""
-    for kind, group in itertools.groupby(wanted, key=lambda row: row[0].kind):
+    inside = os.environ.get(INSIDE) == "1"
+    elsewhere = [] if inside else [row for row in wanted if row[0].kernel]
+    here = [row for row in wanted if row not in elsewhere]
+    for (kernel, kind), group in itertools.groupby(here, key=lambda row: (row[0].kernel, row[0].kind)):
         listed = list(group)
         runnable = [row for row in listed if not row[0].awaits]
         yield from (skipped(*row) for row in listed if row[0].awaits)
         if not runnable:
             continue
-        with Rig(kind) as rig:
+        with Rig(kind, kernel) as rig:
             for scenario, role in runnable:
                 yield run_row(rig, scenario, role)
+    if elsewhere:
+        yield from _elsewhere(elsewhere)
+
+
+def _elsewhere(wanted: list[Row]) -> list[Outcome]:
+    """What comes of the rows of the guest; without a guest they are skipped, which says why."""
+    with contextlib.ExitStack() as stack:
+        try:
+            guest = stack.enter_context(Guest())
+        except LabError as error:
+            reason = f"no guest: {error}"
+            return [
+                Outcome(s.name, role.value, "strongSwan (kernel)", "skip", reason, 0.0, s.kin) for s, role in wanted
+            ]
+        return run_in_guest(guest, wanted)

@@ -3,7 +3,20 @@
 from __future__ import annotations
 
 from lab.interop.model import Scenario
-from lab.interop.table import aggressive, algorithms, breakages, certs, clients, life, nat, path, psk, remote, selectors
+from lab.interop.table import (
+    aggressive,
+    algorithms,
+    breakages,
+    certs,
+    clients,
+    kernel,
+    life,
+    nat,
+    path,
+    psk,
+    remote,
+    selectors,
+)
 
 WORKING: tuple[Scenario, ...] = (
     *psk.ROWS,
@@ -24,4 +37,4 @@ BREAKAGES: tuple[Scenario, ...] = (
     *selectors.BREAKAGES,
     *remote.BREAKAGES,
 )
-SCENARIOS: tuple[Scenario, ...] = (*WORKING, *BREAKAGES)
+SCENARIOS: tuple[Scenario, ...] = (*WORKING, *BREAKAGES, *kernel.ROWS)

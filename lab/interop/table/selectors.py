@@ -98,18 +98,6 @@ NEGOTIATED = (
     _transport("transport-host-to-host", "host2host-transport", _HOSTS, ""),
     _transport("transport-l2tp", "l2tp", _L2TP, "[udp/1701]"),
     _transport("transport-l2tp-drafts", "l2tp", _L2TP, "[udp/1701]", ours={"nat_traversal": "drafts"}),
-    Scenario(
-        "ah-net-to-net",
-        "net2net-ah",
-        negotiated,
-        awaits="needs a peer with the kernel's AH: kernel-libipsec asks for UDP on every path, where AH cannot go",
-    ),
-    Scenario(
-        "ah-host-to-host",
-        "host2host-ah",
-        negotiated,
-        awaits="needs a peer with the kernel's AH: kernel-libipsec asks for UDP on every path, where AH cannot go",
-    ),
 )
 ROWS += NEGOTIATED
 BREAKAGES = (
