@@ -15,12 +15,12 @@ _PROGRAM = """
 import asyncio, os, socket, subprocess, sys, time
 from tests.dataplane.test_lookup import selector, ipv4
 from tests.dataplane.test_userspace import Told, PACKET
-from vpnengine.dataplane import userspace
+from vpnengine.dataplane import device, userspace
 from vpnengine.dataplane.base import Policy
 from vpnengine.dataplane.userspace import UserspaceDataPlane
 
 NET = selector("10.1.0.0/24", "10.2.0.0/24")
-userspace.WATCH_S = userspace.ACQUIRE_S = 0.1
+device.WATCH_S = userspace.ACQUIRE_S = 0.1
 
 def ip(*words):
     return subprocess.run(["ip", *words], capture_output=True, text=True).stdout
@@ -71,7 +71,7 @@ async def main():
     print(ip("link", "show", "tun8") or "closed")
 
 def refuse(name):
-    raise userspace.DataPlaneError("no device")
+    raise device.DataPlaneError("no device")
 
 asyncio.run(main())
 """

@@ -15,15 +15,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
-from pyroute2.netlink.exceptions import NetlinkError
-
 from vpnengine.crypto.random import system_random
 from vpnengine.dataplane import udp
-from vpnengine.dataplane.base import SLICE_S, Capabilities, DataPlane, DataPlaneError, Policy, SaCounters, Upcalls
+from vpnengine.dataplane.base import SLICE_S, Capabilities, DataPlane, Policy, SaCounters, Upcalls
+from vpnengine.dataplane.device import Device
 from vpnengine.dataplane.fragments import Fragments
 from vpnengine.dataplane.lookup import Flow, PolicyTable, admits, packet_ends, packet_flow
-from vpnengine.dataplane.routes import Routes
-from vpnengine.dataplane.tun import MAX_PACKET, DeviceState, device_state, open_tun
+from vpnengine.dataplane.tun import MAX_PACKET, open_tun
 from vpnengine.esp.sa import Address, IpsecSaPair, Selector
 from vpnengine.esp.transform import EspError, Inbound, Outbound
 
@@ -32,11 +30,6 @@ QUEUE_PER_SELECTOR = 16
 QUEUED_SELECTORS = 1024
 ACQUIRE_S = 1.0
 OUTBOUND = 0  # no SPI
-WATCH_S = 1.0
-_DEVICE: dict[DeviceState, str] = {
-    "down": "is down, so that nothing passes; set it up again with “ip link set up”",
-    "gone": "was removed, and cannot be made again at present",
-}
 KEEPALIVE = b"\xff"
 
 
@@ -106,14 +99,11 @@ class UserspaceDataPlane(DataPlane):
 
     def __init__(self, device: str = "culvert0", remarks: tuple[str, ...] = ()) -> None:
         """``remarks`` stand among the conditions: why it is this data path and no faster one."""
-        self._device = device
+        self._name = device
+        self._device = Device(device, MTU, self._attach, self._detach, lambda: self._unreadable)
         self._remarks = remarks
         self._tun = -1
-        self._state: DeviceState = "up"
         self._unreadable = False
-        self._watching: asyncio.Task[None] | None = None
-        self._addresses: tuple[str, ...] = ()
-        self._routes: Routes | None = None
         self._sockets: dict[int, socket.socket] = {}
         self._upcalls: Upcalls | None = None
         self._policies: tuple[Policy, ...] = ()
@@ -130,66 +120,34 @@ class UserspaceDataPlane(DataPlane):
     async def open(self, natt_sockets: Iterable[socket.socket], upcalls: Upcalls) -> None:
         """Make the device and begin to read."""
         self._upcalls = upcalls
-        self._open_device()
+        self._device.open()
         loop = asyncio.get_running_loop()
-        self._watching = loop.create_task(self._watch())
         for sock in natt_sockets:
             self._sockets[sock.family] = sock
             loop.add_reader(sock, self._read_socket, sock)
 
-    def _open_device(self) -> None:
-        self._tun = open_tun(self._device)
+    def _attach(self) -> None:
+        self._tun = open_tun(self._name)
+        self._unreadable = False
         asyncio.get_running_loop().add_reader(self._tun, self._read_tun)
-        self._routes = Routes(self._device, MTU)
 
-    def _close_device(self) -> None:
-        if self._routes is not None:
-            self._routes.close()
-            self._routes = None
+    def _detach(self) -> None:
         if self._tun >= 0:
             asyncio.get_running_loop().remove_reader(self._tun)
             os.close(self._tun)
             self._tun = -1
 
-    async def _watch(self) -> None:
-        """Somebody may take the device down, or away: say so, and go on when it is back."""
-        while True:
-            await asyncio.sleep(WATCH_S)
-            was, state = self._state, device_state(self._device)
-            if self._unreadable:
-                state = "gone"
-            if state == "gone":
-                state = self._make_anew()
-            elif state == "up" != was and self._routes is not None:
-                self._routes.again()  # they went when it went down
-            self._state = state
-
-    def _make_anew(self) -> DeviceState:
-        self._close_device()
-        try:
-            self._open_device()
-        except (DataPlaneError, NetlinkError, OSError, LookupError):
-            return "gone"
-        self._unreadable = False
-        assert self._routes is not None  # noqa: S101 - just made
-        self._routes.set_addresses(self._addresses)
-        self._routes.set(policy.selector for policy in self._policies)
-        return "up"
-
     async def close(self) -> None:
         """Stop reading; remove the device, its routes and rules; forget SAs with their keys, and what waits."""
-        if self._watching is not None:
-            self._watching.cancel()
-            self._watching = None
         loop = asyncio.get_running_loop()
         for sock in self._sockets.values():
             loop.remove_reader(sock)
         self._sockets.clear()
-        self._close_device()
+        await self._device.close()
         for table in (self._by_spi, self._larval, self._by_selector, self._by_peer, self._waiting):
             table.clear()
         self._policies, self._table, self._fragments = (), PolicyTable(), Fragments()
-        self._addresses, self._upcalls = (), None
+        self._upcalls = None
 
     def prepare(self, policies: tuple[Policy, ...]) -> None:
         """Make the tables of these policies."""
@@ -206,25 +164,19 @@ class UserspaceDataPlane(DataPlane):
         for sa in self._by_spi.values():
             sa.admits = self._admitted(sa.pair)
         self._waiting = {s: w for s, w in self._waiting.items() if s in tables.selectors}
-        if self._routes is not None:
-            self._routes.set(tables.selectors)
+        self._device.route(tables.selectors)
 
     def set_addresses(self, addresses: Iterable[str]) -> None:
         """Give the device these addresses, and no others of ours."""
-        self._addresses = tuple(addresses)
-        if self._routes is not None:
-            self._routes.set_addresses(self._addresses)
+        self._device.set_addresses(addresses)
 
     async def settled(self) -> None:
         """Return when the routes stand."""
-        if self._routes is not None:
-            await self._routes.settled()
+        await self._device.settled()
 
     def conditions(self) -> tuple[str, ...]:
         """What is wrong with the device, and routes that the kernel refuses."""
-        found = [f"the TUN device {self._device} {_DEVICE[self._state]}"] if self._state in _DEVICE else []
-        problem = self._routes.problem if self._routes is not None else None
-        return (*self._remarks, *found, problem) if problem else (*self._remarks, *found)
+        return (*self._remarks, *self._device.conditions())
 
     # SAs
 
@@ -293,7 +245,7 @@ class UserspaceDataPlane(DataPlane):
             except OSError as error:
                 # The device was taken away: it stays readable, so that reading on would be all that happens.
                 self._drops[f"TUN: {error.strerror}"] += 1
-                self._unreadable, self._state = True, "gone"
+                self._unreadable = True
                 asyncio.get_running_loop().remove_reader(self._tun)
                 return
             self._outbound(packet)
