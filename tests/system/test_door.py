@@ -154,3 +154,57 @@ def test_changed_requirements_are_installed(door: Door) -> None:
     (door.directory / "clone" / "requirements.txt").write_text("django==99\n")
     assert "installing Python packages of requirements.txt" in door.run("ctl")[2]
     assert door.run("ctl")[2] == ""
+
+
+# The native data path is built by a compiler that only takes notes.
+
+_RUSTC = """#!/bin/sh
+echo "rustc $(cat "$DOOR/rust")"
+"""
+_CARGO = """#!/bin/sh
+echo "cargo $*" >>"$DOOR/notes"
+test ! -e "$DOOR/cargo-fails" || exit 101
+mkdir -p "$CARGO_TARGET_DIR/release"
+echo built >"$CARGO_TARGET_DIR/release/libculvert_native.so"
+"""
+
+
+@pytest.fixture
+def crate(door: Door) -> Path:
+    """The crate in the clone, with a Rust that is new enough."""
+    crate = door.directory / "clone" / "vpnengine" / "dataplane" / "native"
+    (crate / "src").mkdir(parents=True)
+    (crate / "src" / "lib.rs").write_text("//! One.\n")
+    (door.directory / "rust").write_text("1.85.0\n")
+    for name, text in (("rustc", _RUSTC), ("cargo", _CARGO)):
+        (door.directory / "bin" / name).write_text(text)
+        (door.directory / "bin" / name).chmod(0o755)
+    return crate
+
+
+def test_the_native_data_path_is_built_when_its_sources_have_changed(door: Door, crate: Path) -> None:
+    module = crate.parent / "_native.abi3.so"
+    for _ in range(2):
+        assert door.run("engine")[0] == 0
+        assert module.read_text() == "built\n" and len(door.notes("cargo build")) == 1
+    (crate / "src" / "lib.rs").write_text("//! Two.\n")
+    assert door.run("engine")[0] == 0
+    assert len(door.notes("cargo build")) == 2
+    assert door.run("ctl", "status")[0] == 0 and len(door.notes("cargo build")) == 2
+
+
+def test_without_a_compiler_the_engine_runs_all_the_same(door: Door, crate: Path) -> None:
+    (door.directory / "rust").write_text("1.60.0\n")
+    code, out, err = door.run("engine")
+    assert code == 0 and "ran engine" in out
+    assert "no Rust compiler (1.85 or newer)" in err and "carry packets in Python" in err
+    assert not (crate.parent / "_native.abi3.so").exists() and not door.notes("cargo")
+    assert "carry packets" not in door.run("engine")[2]  # it is tried once a day
+
+
+def test_a_build_that_fails_leaves_no_older_module(door: Door, crate: Path) -> None:
+    (crate.parent / "_native.abi3.so").write_text("older\n")
+    (door.directory / "cargo-fails").touch()
+    code, out, err = door.run("engine")
+    assert code == 0 and "ran engine" in out and "could not be built" in err
+    assert not (crate.parent / "_native.abi3.so").exists()
