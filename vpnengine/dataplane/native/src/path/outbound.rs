@@ -229,7 +229,11 @@ impl Outbound {
     /// Put the inner packets where they will be sealed, each with a sequence number of its own.
     fn put(&mut self, sa: &Arc<Sa>, plan: &Plan<'_>, mtu: usize) {
         let suite = sa.seal.suite();
-        if self.used + plan.count() * suite.sealed_len(plan.full_len()) > ARENA {
+        let Some(fits) = room(self.used, plan.count(), suite.sealed_len(plan.full_len())) else {
+            // Segments of a few octets each, which no sender of TCP makes.
+            return self.shared.drops.add(Drop::BadOffload, plan.count() as u64);
+        };
+        if !fits {
             self.flush();
         }
         let wanted = plan.count();
@@ -384,6 +388,12 @@ impl Outbound {
     }
 }
 
+/// Whether so many sealed packets of this length fit behind what is used; None if they would not fit an empty batch.
+fn room(used: usize, count: usize, sealed: usize) -> Option<bool> {
+    let octets = count * sealed;
+    (octets <= ARENA).then_some(used + octets <= ARENA)
+}
+
 fn seal(engine: &mut Engine, runs: &[Run], mut rest: &mut [u8]) {
     let mut jobs = Vec::with_capacity(PACKETS + PACKETS / 2);
     for run in runs {
@@ -408,5 +418,17 @@ fn seal(engine: &mut Engine, runs: &[Run], mut rest: &mut [u8]) {
             // Never on the wire in clear: an SPI that the receiver knows nothing of.
             job.packet.fill(0xFF);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_packet_of_tiny_segments_is_refused_instead_of_leaving_the_batch() {
+        assert_eq!(room(0, 47, 1500), Some(true));
+        assert_eq!(room(ARENA - 1500, 2, 1500), Some(false));
+        assert_eq!(room(0, 65_000, 90), None);
     }
 }
