@@ -99,6 +99,8 @@ class _Tables:
     by_peer: dict[str, dict[Selector, None]] = field(default_factory=dict)
     rows: list[tuple[int, SelectorRow, bool]] = field(default_factory=list)
     fresh: set[int] = field(default_factory=set)
+    changed: set[str] = field(default_factory=set)
+    """Peers that have other selectors than before."""
 
 
 class NativeDataPlane(DataPlane):
@@ -182,12 +184,12 @@ class NativeDataPlane(DataPlane):
         self._of_selector, self._by_peer, self._last_number = tables.of_selector, tables.by_peer, tables.last
         self._native.set_policies(tables.rows)
         for spi, sa in self._by_spi.items():
-            self._native.set_admits(spi, self._admitted(sa.pair))
+            if sa.pair.peer_id in tables.changed:
+                self._native.set_admits(spi, self._admitted(sa.pair))
         # A fresh policy begins without a pair and without any that is larval: only where there is one it is told.
-        for selector in self._by_selector:
-            for number in self._of_selector.get(selector, ()):
-                if number in tables.fresh:
-                    self._direct(self._by_number[number])
+        for policy in map(self._by_number.__getitem__, tables.fresh):
+            if policy.selector in self._by_selector:
+                self._direct(policy)
         larval |= {selector for sa in self._larval.values() for selector in self._carried(sa.pair)}
         self._count_larval(larval)
         self._device.route(tables.of_selector)
@@ -207,6 +209,8 @@ class NativeDataPlane(DataPlane):
             tables.of_selector.setdefault(policy.selector, []).append(number)
             tables.by_peer.setdefault(policy.peer_id, {})[policy.selector] = None
             tables.rows.append((number, _row(policy.selector), policy.acquire))
+        before, after = self._by_peer, tables.by_peer
+        tables.changed = {peer for peer in before.keys() | after.keys() if before.get(peer) != after.get(peer)}
         return tables
 
     def _direct(self, policy: Policy) -> None:
