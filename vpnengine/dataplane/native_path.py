@@ -25,7 +25,7 @@ from vpnengine.esp.sa import Address, IpsecSaPair, Selector
 from vpnengine.esp.spans import ends
 
 if TYPE_CHECKING:
-    from vpnengine.dataplane._native import NativePath
+    from vpnengine.dataplane._native import NativePath, Policies
 
 log = logging.getLogger(__name__)
 
@@ -88,16 +88,19 @@ class _Sa:
 
 @dataclass
 class _Tables:
-    """What is looked up of some policies; ``before`` are the numbers that they build upon, ``last`` the newest one."""
+    """What is looked up of some policies, here and by the threads (``native``).
+
+    ``before`` are the numbers that they build upon, ``last`` the newest one.
+    """
 
     policies: tuple[Policy, ...]
     before: dict[Policy, int]
     last: int
+    native: Policies
     numbers: dict[Policy, int] = field(default_factory=dict)
     by_number: dict[int, Policy] = field(default_factory=dict)
     of_selector: dict[Selector, list[int]] = field(default_factory=dict)
     by_peer: dict[str, dict[Selector, None]] = field(default_factory=dict)
-    rows: list[tuple[int, SelectorRow, bool]] = field(default_factory=list)
     fresh: set[int] = field(default_factory=set)
     changed: set[str] = field(default_factory=set)
     """Peers that have other selectors than before."""
@@ -119,10 +122,12 @@ class NativeDataPlane(DataPlane):
             raise DataPlaneError(UNAVAILABLE)
         self._name, self._unprotected = device, unprotected
         self._native: NativePath = native.NativePath(time.monotonic(), unprotected)
+        self._make_native: type[Policies] = native.Policies
         self._device = Device(device, MTU, self._attach, self._native.close_device, self._native.device_gone)
         self._upcalls: Upcalls | None = None
         self._failed: dict[str, int] = {}
         self._policies: tuple[Policy, ...] = ()
+        self._native_policies: Policies = self._make_native([])
         self._numbers: dict[Policy, int] = {}
         self._by_number: dict[int, Policy] = {}
         self._of_selector: dict[Selector, list[int]] = {}
@@ -163,6 +168,7 @@ class NativeDataPlane(DataPlane):
         await self._device.close()
         for table in (self._by_spi, self._larval, self._by_selector, self._by_peer, self._numbers, self._by_number):
             table.clear()
+        self._native_policies = self._make_native([])
         self._of_selector, self._policies, self._upcalls = {}, (), None
 
     # Policies
@@ -182,7 +188,8 @@ class NativeDataPlane(DataPlane):
         larval = {selector for sa in self._larval.values() for selector in self._carried(sa.pair)}
         self._policies, self._numbers, self._by_number = wanted, tables.numbers, tables.by_number
         self._of_selector, self._by_peer, self._last_number = tables.of_selector, tables.by_peer, tables.last
-        self._native.set_policies(tables.rows)
+        self._native_policies = tables.native
+        self._native.set_policies(tables.native)
         for spi, sa in self._by_spi.items():
             if sa.pair.peer_id in tables.changed:
                 self._native.set_admits(spi, self._admitted(sa.pair))
@@ -196,7 +203,8 @@ class NativeDataPlane(DataPlane):
 
     def _tables(self, wanted: tuple[Policy, ...]) -> _Tables:
         """Number the policies, those that stay as before. Changes nothing here."""
-        tables = _Tables(wanted, self._numbers, self._last_number)
+        tables = _Tables(wanted, self._numbers, self._last_number, self._native_policies)
+        rows = []
         for policy in wanted:
             if policy in tables.numbers:
                 continue
@@ -208,7 +216,8 @@ class NativeDataPlane(DataPlane):
             tables.by_number[number] = policy
             tables.of_selector.setdefault(policy.selector, []).append(number)
             tables.by_peer.setdefault(policy.peer_id, {})[policy.selector] = None
-            tables.rows.append((number, _row(policy.selector), policy.acquire))
+            rows.append((number, _row(policy.selector), policy.acquire))
+        tables.native = self._make_native(rows, self._native_policies)
         before, after = self._by_peer, tables.by_peer
         tables.changed = {peer for peer in before.keys() | after.keys() if before.get(peer) != after.get(peer)}
         return tables

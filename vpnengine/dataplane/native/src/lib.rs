@@ -18,4 +18,6 @@ pub mod tun;
 pub mod udp;
 
 #[cfg(feature = "extension-module")]
+mod policies;
+#[cfg(feature = "extension-module")]
 mod python;

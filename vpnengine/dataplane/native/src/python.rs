@@ -1,6 +1,5 @@
 //! What `vpnengine.dataplane.native` drives. Every call is made on the engine's event loop.
 
-use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
 use std::sync::Arc;
@@ -13,15 +12,13 @@ use pyo3::types::PyBytes;
 
 use crate::esp::{OpenKey, SealKey, Suite};
 use crate::events::Event;
-use crate::flow::{Selector, Span};
 use crate::inner::{Df, Mss, Rules};
 use crate::path::{Shared, Sockets, Workers};
+use crate::policies::{Policies, SelectorRow, selector};
 use crate::sa::{Counters, Ends, Limits, Mtu, Sa, UNLIMITED};
-use crate::table::{Policy, PolicyTable};
+use crate::table::Policy;
 use crate::tun;
 
-/// (IP version, local first, local last, remote first, remote last, protocol, local port, remote port).
-type SelectorRow = (u8, u128, u128, u128, u128, u8, u16, u16);
 /// (bytes in, bytes out, packets in, packets out, replayed, failed, last in, last out).
 type CounterRow = (u64, u64, u64, u64, u64, u64, Option<f64>, Option<f64>);
 
@@ -56,36 +53,9 @@ struct Pair {
 struct NativePath {
     shared: Arc<Shared>,
     workers: Option<Workers>,
-    policies: HashMap<u64, Arc<Policy>>,
+    policies: Option<Py<Policies>>,
     serial: u64,
     unprotected: bool,
-}
-
-fn selector(row: &SelectorRow) -> Selector {
-    let (
-        version,
-        local_first,
-        local_last,
-        remote_first,
-        remote_last,
-        protocol,
-        local_port,
-        remote_port,
-    ) = *row;
-    Selector {
-        v6: version == 6,
-        local: Span {
-            first: local_first,
-            last: local_last,
-        },
-        remote: Span {
-            first: remote_first,
-            last: remote_last,
-        },
-        protocol,
-        local_port,
-        remote_port,
-    }
 }
 
 fn address(host: &str, port: u16) -> PyResult<SocketAddr> {
@@ -123,7 +93,7 @@ impl NativePath {
         Ok(Self {
             shared,
             workers: None,
-            policies: HashMap::new(),
+            policies: None,
             serial: 0,
             unprotected,
         })
@@ -157,7 +127,7 @@ impl NativePath {
         for sa in self.shared.sas.all() {
             self.shared.sas.remove(sa.spi_in);
         }
-        self.policies.clear();
+        self.policies = None;
         self.shared.policies.store(Arc::default());
     }
 
@@ -204,27 +174,18 @@ impl NativePath {
             .collect()
     }
 
-    /// Exactly these policies: (number, selector, acquire). Those whose number stays are not touched.
-    fn set_policies(&mut self, rows: Vec<(u64, SelectorRow, bool)>) {
-        let mut kept = HashMap::with_capacity(rows.len());
-        let mut list = Vec::with_capacity(rows.len());
-        for (number, row, acquire) in rows {
-            let policy = self.policies.remove(&number);
-            let policy =
-                policy.unwrap_or_else(|| Arc::new(Policy::new(number, selector(&row), acquire)));
-            list.push(Arc::clone(&policy));
-            kept.insert(number, policy);
-        }
-        self.policies = kept;
+    /// Make exactly these policies effective.
+    fn set_policies(&mut self, policies: Bound<'_, Policies>) {
         self.shared
             .policies
-            .store(Arc::new(PolicyTable::new(&list)));
+            .store(Arc::clone(&policies.get().table));
         self.shared.outbound.ring();
+        self.policies = Some(policies.unbind());
     }
 
     /// The pair that traffic of a policy goes to, by our SPI; None for none.
     fn set_sending(&self, number: u64, spi_in: Option<u32>) {
-        if let Some(policy) = self.policies.get(&number) {
+        if let Some(policy) = self.policy(number) {
             policy
                 .sending
                 .store(spi_in.and_then(|spi| self.shared.sas.get(spi)));
@@ -234,7 +195,7 @@ impl NativePath {
 
     /// How many pairs of a policy are installed and do not send yet.
     fn set_larval(&self, number: u64, count: u32) {
-        if let Some(policy) = self.policies.get(&number) {
+        if let Some(policy) = self.policy(number) {
             policy.larval.store(count, Ordering::Release);
         }
     }
@@ -376,6 +337,10 @@ impl NativePath {
 }
 
 impl NativePath {
+    fn policy(&self, number: u64) -> Option<&Arc<Policy>> {
+        self.policies.as_ref()?.get().by_number.get(&number)
+    }
+
     fn attach(&self, queue: tun::Queue) {
         self.shared.device.store(Some(Arc::new(queue)));
         self.shared.device_gone.store(false, Ordering::Release);
@@ -462,5 +427,6 @@ fn event_tuple(py: Python<'_>, event: Event) -> PyResult<Bound<'_, PyAny>> {
 fn native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("VERSION", env!("CARGO_PKG_VERSION"))?;
     crate::esp::python::register(module)?;
+    module.add_class::<Policies>()?;
     module.add_class::<NativePath>()
 }

@@ -59,9 +59,15 @@ impl PolicyTable {
                         .or_default();
                     let rows = table.entry((remote, local)).or_default();
                     rows.push(Arc::clone(policy));
-                    rows.sort_by_key(|row| std::cmp::Reverse(row.selector.precision()));
                 }
             }
+        }
+        for rows in tables
+            .iter_mut()
+            .flat_map(BTreeMap::values_mut)
+            .flat_map(Rows::values_mut)
+        {
+            rows.sort_by_key(|row| std::cmp::Reverse(row.selector.precision()));
         }
         let [v4, v6] = tables.map(|table| table.into_iter().rev().collect());
         Self {
