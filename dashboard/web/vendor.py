@@ -10,20 +10,22 @@ import subprocess
 import sys
 import tarfile
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from xml.etree import ElementTree
 
 VENDOR = Path(__file__).resolve().parent / "static" / "vendor"
 
 
 @dataclass(frozen=True)
 class Package:
-    """One npm package: the files wanted of it, and where they go."""
+    """One npm package: the files wanted of it, and where they go; icons (our name → theirs) go into one sprite."""
 
     name: str
     version: str
     sha256: str
-    files: dict[str, str]
+    files: dict[str, str] = field(default_factory=dict)
+    icons: dict[str, str] = field(default_factory=dict)
 
 
 PACKAGES = (
@@ -32,6 +34,37 @@ PACKAGES = (
         "1.6.1",
         "d02d679e51f6c179b21f035e154c13cdcb2ae8b18579e56ea606408ba7fc7a87",
         {"dist/css/tabler.min.css": "tabler.min.css"},
+    ),
+    Package(
+        "@tabler/icons",
+        "3.52.0",
+        "626620c7d42afd2f294fba167ce4653b5cb946336d186b4991c70b700e5616af",
+        icons={
+            "menu": "menu-2",
+            "search": "search",
+            "theme": "contrast",
+            "account": "user-circle",
+            "dot": "point",
+            "overview": "topology-star-3",
+            "status": "activity",
+            "events": "list-details",
+            "vpn": "shield-lock",
+            "users": "users",
+            "policies": "adjustments",
+            "firewall": "wall",
+            "history": "history",
+            "tools": "tool",
+            "capture": "radar",
+            "secrets": "lock-password",
+            "sites": "building",
+            "administrators": "user-shield",
+            "key": "key",
+            "changes": "notes",
+            "alerts": "bell",
+            "export": "file-export",
+            "settings": "settings",
+            "api": "api",
+        },
     ),
 )
 
@@ -50,7 +83,22 @@ def main() -> int:
             with tarfile.open(archive) as tar:
                 for source, target in package.files.items():
                     _copy(tar, f"package/{source}", VENDOR / target)
+                if package.icons:
+                    _sprite(tar, package.icons, VENDOR / "icons.svg")
     return 0
+
+
+def _sprite(tar: tarfile.TarFile, icons: dict[str, str], target: Path) -> None:
+    """One file with every icon as a symbol: a page asks for it once, and ``use`` draws in the colour of the text."""
+    symbols = []
+    for name, theirs in sorted(icons.items()):
+        member = tar.extractfile(f"package/icons/outline/{theirs}.svg")
+        if member is None:
+            raise FileNotFoundError(theirs)
+        parts = ElementTree.fromstring(member.read())  # noqa: S314 - its hash has been checked
+        drawn = "".join(f'<path d="{part.get("d")}"/>' for part in parts if part.get("stroke") != "none")
+        symbols.append(f'<symbol id="{name}" viewBox="0 0 24 24">{drawn}</symbol>')
+    target.write_text('<svg xmlns="http://www.w3.org/2000/svg">\n' + "\n".join(symbols) + "\n</svg>\n")
 
 
 def _copy(tar: tarfile.TarFile, source: str, target: Path) -> None:
