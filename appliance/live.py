@@ -24,6 +24,7 @@ from django.contrib.auth import BACKEND_SESSION_KEY, SESSION_KEY
 from django.contrib.sessions.backends.db import SessionStore
 from redis import RedisError
 
+from dashboard.accounts.access import Access, access_for
 from dashboard.core.redis import status_key, stream_key
 from dashboard.eventlog import selectors as eventlog
 from dashboard.fleet import selectors as fleet
@@ -89,8 +90,8 @@ _hubs: dict[int, Hub] = {}
 async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
     """Serve one stream until the browser goes, the session ends, or the server stops."""
     session_key = _session_key(scope)
-    organization = await sync_to_async(_organization)(session_key)
-    if organization is None:
+    access = await sync_to_async(_access)(session_key)
+    if access is None:
         await _refuse(send, 401, "Sign in first.")
         return
     query = parse_qs(scope["query_string"].decode("latin-1"))
@@ -100,9 +101,9 @@ async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
         except ValueError:
             await _refuse(send, 400, "after and Last-Event-ID are sequence numbers.")
             return
-        stream = _events(organization, cursor)
+        stream = _events(access, cursor)
     elif scope["path"] == "/live/status":
-        stream = _statuses(organization)
+        stream = _statuses(access)
     else:
         await _refuse(send, 404, "There is no such stream.")
         return
@@ -133,7 +134,7 @@ async def _pump(stream: AsyncIterator[bytes], session_key: str, send: Any) -> No
         await send({"type": "http.response.body", "body": chunk, "more_body": True})
         if time.monotonic() - checked > SESSION_CHECK_S:
             checked = time.monotonic()
-            if await sync_to_async(_organization)(session_key) is None:
+            if await sync_to_async(_access)(session_key) is None:
                 break
     await send({"type": "http.response.body", "body": b"", "more_body": False})
 
@@ -146,14 +147,15 @@ def _session_key(scope: dict[str, Any]) -> str:
     return ""
 
 
-def _organization(session_key: str) -> Any:
-    """The organization of a good session; None for strangers."""
+def _access(session_key: str) -> Access | None:
+    """What a good session may see; None for strangers and those without a role."""
     if not session_key:
         return None
     session = SessionStore(session_key).load()
     if session.get(BACKEND_SESSION_KEY) not in settings.AUTHENTICATION_BACKENDS:
         return None
-    return fleet.organization_for(int(session[SESSION_KEY]))
+    access = access_for(int(session[SESSION_KEY]), session)
+    return access if any(access.may("monitor", site.pk) for site in access.sites) else None
 
 
 def _cursor(scope: dict[str, Any], query: dict[str, list[str]]) -> int:
@@ -164,7 +166,9 @@ def _cursor(scope: dict[str, Any], query: dict[str, list[str]]) -> int:
     return int(query.get("after", ["-1"])[0])
 
 
-async def _events(organization: Any, cursor: int) -> AsyncIterator[bytes]:
+async def _events(access: Access, cursor: int) -> AsyncIterator[bytes]:
+    organization = access.organization
+    visible = await sync_to_async(lambda: access.appliance_ids)()
     hub = _hubs.setdefault(organization.pk, Hub(organization))
     queue = hub.join()
     try:
@@ -176,15 +180,23 @@ async def _events(organization: Any, cursor: int) -> AsyncIterator[bytes]:
             cursor = first - 1
         while rows := await sync_to_async(eventlog.after)(organization.pk, cursor):
             for row in rows:
-                yield _message("log", row, row["seq"])
+                if _is_visible(row, visible):
+                    yield _message("log", row, row["seq"])
             cursor = rows[-1]["seq"]
-        async for chunk in _live(queue, cursor):
+        async for chunk in _live(queue, cursor, visible):
             yield chunk
     finally:
         hub.leave(queue)
 
 
-async def _live(queue: asyncio.Queue[dict[str, Any] | None], cursor: int) -> AsyncIterator[bytes]:
+def _is_visible(event: dict[str, Any], visible: set[int] | None) -> bool:
+    """Whether an event may be seen by somebody with a role at some sites only (None: at all)."""
+    return visible is None or event.get("appliance") in visible
+
+
+async def _live(
+    queue: asyncio.Queue[dict[str, Any] | None], cursor: int, visible: set[int] | None
+) -> AsyncIterator[bytes]:
     while True:
         try:
             event = await asyncio.wait_for(queue.get(), HEARTBEAT_S)
@@ -197,12 +209,15 @@ async def _live(queue: asyncio.Queue[dict[str, Any] | None], cursor: int) -> Asy
             return
         if event["seq"] == cursor + 1:
             cursor = event["seq"]
-            yield _message("log", event, cursor)
+            # Somebody else's event moves the cursor all the same, and the pump gets to look at the session.
+            yield _message("log", event, cursor) if _is_visible(event, visible) else b":\n\n"
 
 
-async def _statuses(organization: Any) -> AsyncIterator[bytes]:
-    """The status of each appliance whenever it changes."""
-    appliances = await sync_to_async(fleet.appliances_of_organization)(organization.pk)
+async def _statuses(access: Access) -> AsyncIterator[bytes]:
+    """The status of each appliance that may be seen, whenever it changes."""
+    appliances = await sync_to_async(fleet.appliances_of_organization)(access.organization.pk)
+    visible = await sync_to_async(lambda: access.appliance_ids)()
+    appliances = [row for row in appliances if visible is None or row.pk in visible]
     keys = [status_key(appliance.uuid) for appliance in appliances]
     before: list[bytes | None] = []
     beat = time.monotonic()

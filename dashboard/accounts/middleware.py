@@ -1,37 +1,67 @@
-"""Every page asks for a sign-in, except those that bring one about."""
+"""Every address is closed, except to those who hold the permission that its view declares."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
 from django.contrib.auth.views import redirect_to_login
-from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
+from django.shortcuts import redirect, render
 
 from dashboard.accounts import selectors
+from dashboard.accounts.access import Access, access_for
+from dashboard.core.permissions import needs_of
+from dashboard.core.roles import SITE_PERMISSIONS, Permission, SiteRole, who_could
 
-OPEN = {"health", "claim", "account_login", "account_logout"}
+AT_SITE = SITE_PERMISSIONS[SiteRole.FULL]
 
 
-class SignInRequired:
-    """Closed unless listed: a new page cannot be forgotten."""
+class Permissions:
+    """Closed by default: a new page that declares nothing answers nobody."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self._get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
+        request.access = Access()
         return self._get_response(request)
 
     def process_view(
-        self, request: HttpRequest, view: object, args: tuple[Any, ...], kwargs: dict[str, Any]
+        self, request: HttpRequest, view: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> HttpResponse | None:
-        """Send strangers to the sign-in, and to the claim while nobody has claimed."""
-        name = request.resolver_match.url_name if request.resolver_match else None
-        if request.user.is_authenticated or name in OPEN:
-            if name == "account_login" and not selectors.is_claimed():
-                return redirect("claim")
-            return None
-        if not selectors.is_claimed():
-            return redirect("claim")
+        """Send strangers to the sign-in or the claim; refuse what the role does not permit."""
+        if request.user.is_authenticated:
+            request.access = access_for(request.user.pk, request.session)
+        declared = needs_of(view)
+        if declared is None:
+            return refusal(request, "This page declares no permission, so it is closed.")
+        method = "GET" if request.method == "HEAD" else request.method
+        if method not in declared:
+            return HttpResponseNotAllowed(declared)
+        return _judge(request, declared[method])
+
+
+def _judge(request: HttpRequest, needed: Permission) -> HttpResponse | None:
+    name = request.resolver_match.url_name if request.resolver_match else None
+    if not request.user.is_authenticated and name != "health" and name != "claim" and not selectors.is_claimed():
+        return redirect("claim")
+    if needed == Permission.OPEN:
+        return None
+    if not request.user.is_authenticated:
         return redirect_to_login(request.get_full_path())
+    if needed != Permission.SIGNED_IN and request.access.organization is None:
+        return refusal(request, "Your account belongs to no organization. Ask an administrator to invite you.")
+    if needed in AT_SITE and request.access.site is None:
+        return refusal(request, "There is no site that you have a role at.")
+    if request.access.may(needed):
+        return None
+    return refusal(request, f"Your role is “{request.access.role}”. {who_could(needed)}")
+
+
+def refusal(request: HttpRequest, sentence: str) -> HttpResponse:
+    """403 with the reason: as JSON where a script asks, else as a page."""
+    if "text/html" not in request.headers.get("Accept", "text/html"):
+        return HttpResponse(json.dumps({"error": sentence}), content_type="application/json", status=403)
+    return render(request, "accounts/refused.html", {"reason": sentence}, status=403)

@@ -1,20 +1,21 @@
-"""The claim page."""
+"""The claim, and the choice of organization and site."""
 
 from __future__ import annotations
 
 from allauth.core.ratelimit import consume
 from django.contrib.auth import login
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.debug import sensitive_post_parameters
-from django.views.decorators.http import require_http_methods
 
 from dashboard.accounts import selectors, services
+from dashboard.accounts.access import choose
 from dashboard.accounts.forms import ClaimForm
+from dashboard.core.permissions import needs
 
 
 @sensitive_post_parameters("password", "code")
-@require_http_methods(["GET", "POST"])
+@needs(get="open", post="open")
 def claim(request: HttpRequest) -> HttpResponse:
     """The first administrator takes the appliance with the code from the terminal."""
     if selectors.is_claimed():
@@ -32,3 +33,12 @@ def claim(request: HttpRequest) -> HttpResponse:
             login(request, user, backend="allauth.account.auth_backends.AuthenticationBackend")
             return redirect("sitevpn")
     return render(request, "accounts/claim.html", {"form": form})
+
+
+@needs(post="signed_in")
+def switch(request: HttpRequest) -> HttpResponse:
+    """Work on another organization or site of one's own."""
+    organization, _, site = request.POST.get("place", "").partition("/")
+    if not choose(request, organization, site):
+        raise Http404
+    return redirect("home")

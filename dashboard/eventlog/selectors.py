@@ -11,9 +11,13 @@ from dashboard.eventlog.models import EventRow, Sequence
 PAGE = 500
 
 
-def page(organization_id: int, filters: dict[str, str], before: int | None) -> list[dict[str, Any]]:
-    """The newest events that match, older than ``before``, newest first."""
+def page(
+    organization_id: int, filters: dict[str, str], before: int | None, appliances: set[int] | None = None
+) -> list[dict[str, Any]]:
+    """The newest events that match, older than ``before``, newest first; ``appliances`` are those that may be seen."""
     rows = _filtered(organization_id, filters)
+    if appliances is not None:
+        rows = rows.filter(appliance_id__in=appliances)
     if before is not None:
         rows = rows.filter(seq__lt=before)
     return list(rows.order_by("-seq").values_list("body", flat=True)[:PAGE])

@@ -6,8 +6,8 @@ from uuid import UUID
 
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
-from django.views.decorators.http import require_GET, require_POST
 
+from dashboard.core.permissions import needs
 from dashboard.eventlog import selectors
 from dashboard.fleet import selectors as fleet
 from dashboard.publish import services as publishing
@@ -24,10 +24,10 @@ SEVERITIES = (
 FILTERS = ("severity", "peer", "code", "q", "negotiation")
 
 
-@require_GET
+@needs(get="monitor")
 def events(request: HttpRequest) -> HttpResponse:
     """The page; its rows come as JSON and then live."""
-    site = fleet.site_for(request.user.pk)
+    site = request.access.site
     context = {
         "peers": vpn.peers(site.pk),
         "filters": {name: request.GET.get(name, "") for name in FILTERS},
@@ -36,38 +36,38 @@ def events(request: HttpRequest) -> HttpResponse:
     return render(request, "eventlog/events.html", context)
 
 
-@require_GET
+@needs(get="monitor")
 def rows(request: HttpRequest) -> JsonResponse:
     """One page of rows, newest first."""
-    organization = fleet.site_for(request.user.pk).organization
+    organization = request.access.organization
     before = request.GET.get("before", "")
     if before and not before.isdecimal():
         return JsonResponse({"field": "before", "error": "before is a sequence number"}, status=400)
     filters = {name: request.GET.get(name, "")[:200] for name in FILTERS}
     first, last = selectors.bounds(organization.pk)
-    found = selectors.page(organization.pk, filters, int(before) if before else None)
+    only = request.access.appliance_ids
+    found = selectors.page(organization.pk, filters, int(before) if before else None, only)
     return JsonResponse({"rows": found, "first": first, "last": last, "more": len(found) == selectors.PAGE})
 
 
-@require_GET
+@needs(get="monitor")
 def catalogue(request: HttpRequest) -> JsonResponse:
     """What each event code means, and where the fields stand that hints name."""
     return JsonResponse({"codes": explain.explanations(), "places": explain.places()})
 
 
-@require_GET
+@needs(get="monitor")
 def status(request: HttpRequest) -> HttpResponse:
     """The page; its contents come live."""
-    fleet.site_for(request.user.pk)
     return render(request, "eventlog/status.html")
 
 
-@require_POST
+@needs(post="operate")
 def action(request: HttpRequest, op: str, uuid: UUID) -> HttpResponse:
     """Bring up, tear down or rekey a peer of one's own site."""
     if op not in ACTIONS:
         raise Http404
-    site = fleet.site_for(request.user.pk)
+    site = request.access.site
     peer = vpn.peer(site.pk, uuid)
     for appliance in fleet.appliances_of(site.pk):
         if not publishing.request_action(str(appliance.uuid), op, str(peer.uuid)):

@@ -184,7 +184,7 @@ def row_of(event: dict[str, Any], sequence: Sequence, appliance_id: int, organiz
         peer=event["peer"] or "",
         negotiation=event.get("negotiation") or "",
         text=event["text"],
-        body={**event, "seq": sequence.last},
+        body={**event, "seq": sequence.last, "appliance": appliance_id},
     )
 
 

@@ -7,6 +7,8 @@ import uuid
 from django.conf import settings
 from django.db import models
 
+from dashboard.core.roles import ORGANIZATION_LABELS, SITE_LABELS, OrganizationRole
+
 
 class Organization(models.Model):
     """A customer. Everything belongs to exactly one."""
@@ -20,16 +22,14 @@ class Organization(models.Model):
 
 
 class Membership(models.Model):
-    """What a user may do in an organization."""
+    """That a user belongs to an organization, and what the user may do in all of it."""
 
-    class Role(models.TextChoices):
-        """For now everybody who belongs to an organization administers it."""
-
-        ADMIN = "admin", "Administrator"
-
-    organization = models.ForeignKey(Organization, on_delete=models.CASCADE)
-    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE)
-    role = models.CharField(max_length=10, choices=Role.choices, default=Role.ADMIN)
+    organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="memberships")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="memberships")
+    role = models.CharField(
+        max_length=10, choices=list(ORGANIZATION_LABELS.items()), default=OrganizationRole.FULL.value
+    )
+    created = models.DateTimeField(auto_now_add=True)
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["organization", "user"], name="one_membership")]
@@ -38,11 +38,23 @@ class Membership(models.Model):
 class Site(models.Model):
     """A location."""
 
+    uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="sites")
     name = models.CharField(max_length=80)
 
     def __str__(self) -> str:
         return self.name
+
+
+class SiteAccess(models.Model):
+    """What a member may do at one site, beside the role in the organization."""
+
+    membership = models.ForeignKey(Membership, on_delete=models.CASCADE, related_name="site_access")
+    site = models.ForeignKey(Site, on_delete=models.CASCADE, related_name="access")
+    role = models.CharField(max_length=12, choices=list(SITE_LABELS.items()))
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["membership", "site"], name="one_site_access")]
 
 
 class Appliance(models.Model):

@@ -1,34 +1,41 @@
-"""Questions about organizations, sites and appliances, always asked for one user."""
+"""Questions about organizations, sites, appliances, and who belongs to them."""
 
 from __future__ import annotations
 
 from uuid import UUID
 
-from django.http import Http404
-
-from dashboard.fleet.models import Appliance, Organization, Site
-
-
-def site_for(user_id: int | None) -> Site:
-    """The site that a user works on.
-
-    :raises Http404: if the user has none.
-    """
-    sites = Site.objects.select_related("organization").filter(organization__members=user_id)
-    site = sites.order_by("id").first()
-    if site is None:
-        raise Http404("You are no member of an organization.")
-    return site
+from dashboard.core.roles import Grant, OrganizationRole, SiteRole
+from dashboard.fleet.models import Appliance, Membership, Organization, Site
 
 
-def organization_for(user_id: int | None) -> Organization | None:
-    """The organization of a user."""
-    return Organization.objects.filter(members=user_id).order_by("id").first()
+def memberships(user_id: int | None) -> list[Membership]:
+    """A user's memberships with organization and site roles, the oldest first."""
+    rows = Membership.objects.filter(user_id=user_id).select_related("organization").prefetch_related("site_access")
+    return list(rows.order_by("organization_id"))
+
+
+def grant_of(membership: Membership) -> Grant:
+    """The roles of a membership."""
+    sites = {row.site_id: SiteRole(row.role) for row in membership.site_access.all()}
+    return Grant(OrganizationRole(membership.role), sites)
+
+
+def sites_of(organization: Organization) -> list[Site]:
+    """All sites of an organization, whoever asks."""
+    sites = list(Site.objects.filter(organization=organization).order_by("id"))
+    for site in sites:
+        site.organization = organization
+    return sites
 
 
 def appliances_of(site_id: int) -> list[Appliance]:
     """The appliances of a site."""
     return list(Appliance.objects.filter(site_id=site_id).order_by("id"))
+
+
+def appliance_ids(site_ids: set[int]) -> set[int]:
+    """The appliances of several sites."""
+    return set(Appliance.objects.filter(site_id__in=site_ids).values_list("id", flat=True))
 
 
 def appliances_of_organization(organization_id: int) -> list[Appliance]:

@@ -9,8 +9,8 @@ from django.contrib import messages
 from django.core.exceptions import ValidationError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
-from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
+from dashboard.core.permissions import needs
 from dashboard.fleet import selectors as fleet
 from dashboard.publish import selectors as publishing
 from dashboard.sitevpn import explain, selectors, services
@@ -21,10 +21,10 @@ from dashboard.sitevpn.presets import PRESETS, summary
 from vpnengine.contract.problems import Refused
 
 
-@require_http_methods(["GET", "POST"])
+@needs(get="read", post="edit")
 def sitevpn(request: HttpRequest) -> HttpResponse:
     """Local subnets, third-party peers, and how far the configuration has come."""
-    site = fleet.site_for(request.user.pk)
+    site = request.access.site
     queryset = site.subnets.order_by("id")
     formset = SubnetFormSet(request.POST or None, queryset=queryset, prefix="subnets")
     problems: list[str] = []
@@ -66,16 +66,16 @@ def _state(site_id: int) -> dict[str, Any]:
     }
 
 
-@require_GET
+@needs(get="read")
 def state(request: HttpRequest) -> HttpResponse:
     """The part of the page that says how far the newest revision has come; the page asks for it again and again."""
-    return render(request, "sitevpn/state.html", _state(fleet.site_for(request.user.pk).pk))
+    return render(request, "sitevpn/state.html", _state(request.access.site.pk))
 
 
-@require_POST
+@needs(post="read")
 def check_subnets(request: HttpRequest) -> JsonResponse:
     """What is wrong with subnets that have been typed and not saved."""
-    site = fleet.site_for(request.user.pk)
+    site = request.access.site
     peer = request.POST.get("peer", "")
     try:
         subnets = parse_subnets(request.POST.get("subnets", ""))
@@ -91,10 +91,10 @@ def check_subnets(request: HttpRequest) -> JsonResponse:
     return JsonResponse({"problems": [sentence(problem) for problem in problems]})
 
 
-@require_http_methods(["GET", "POST"])
+@needs(get="read", post="edit")
 def peer(request: HttpRequest, uuid: UUID | None = None) -> HttpResponse:
     """Add or change a peer. What was typed is kept when it is refused, except the secret."""
-    site = fleet.site_for(request.user.pk)
+    site = request.access.site
     row = selectors.peer(site.pk, uuid) if uuid else Peer(site=site)
     form = PeerForm(request.POST or None, request.FILES or None, instance=row)
     if request.method == "POST" and form.is_valid() and _saved(request, form):
@@ -114,10 +114,10 @@ def _again(form: PeerForm) -> str:
     return ", ".join(f"“{form.fields[name].label}”" for name in names)
 
 
-@require_http_methods(["GET", "POST"])
+@needs(get="read", post="edit")
 def users(request: HttpRequest) -> HttpResponse:
     """The users who may log in by XAUTH: add one, or give one another password."""
-    site = fleet.site_for(request.user.pk)
+    site = request.access.site
     form = UserForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         name = form.cleaned_data["user_name"]
@@ -132,10 +132,10 @@ def users(request: HttpRequest) -> HttpResponse:
     return render(request, "sitevpn/users.html", {"form": form, "site": site, "users": selectors.users(site.pk)})
 
 
-@require_POST
+@needs(post="edit")
 def delete_user(request: HttpRequest, uuid: UUID) -> HttpResponse:
     """Remove a user."""
-    row = selectors.user(fleet.site_for(request.user.pk).pk, uuid)
+    row = selectors.user(request.access.site.pk, uuid)
     try:
         services.delete_user(row, request.user.pk)
     except Refused as refused:
@@ -164,10 +164,10 @@ def _saved(request: HttpRequest, form: PeerForm) -> bool:
     return True
 
 
-@require_POST
+@needs(post="edit")
 def delete_peer(request: HttpRequest, uuid: UUID) -> HttpResponse:
     """Remove a peer."""
-    site = fleet.site_for(request.user.pk)
+    site = request.access.site
     row = selectors.peer(site.pk, uuid)
     services.delete_peer(row, request.user.pk)
     messages.success(request, f"Peer “{row.name}” is removed.")

@@ -6,9 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
 
-from django.urls import NoReverseMatch, reverse
+from django.urls import NoReverseMatch, resolve, reverse
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
+
+from dashboard.core.permissions import needs_of
+from dashboard.core.roles import Permission
 
 
 @dataclass(frozen=True)
@@ -16,8 +19,8 @@ class Entry:
     """One page of the menu.
 
     ``url_name`` needs no arguments; an entry whose address does not exist is not shown. ``covers`` are patterns of
-    further address names that belong to the entry, so that it is marked while one of them is open. ``permission`` is
-    what the role has to allow; empty means every administrator.
+    further address names that belong to the entry, so that it is marked while one of them is open. What the role has to
+    allow is what the page's view declares; ``permission`` may name something else.
     """
 
     title: str | Promise
@@ -104,6 +107,12 @@ def address(url_name: str) -> str | None:
         return None
 
 
+def needed_at(url: str) -> str:
+    """The permission that a page's view declares for being looked at."""
+    declared = needs_of(resolve(url).func) or {}
+    return str(declared.get("GET", Permission.ORGANIZATION_EDIT))
+
+
 def _covers(entry: Entry, page: str) -> bool:
     return page == entry.url_name or any(fnmatch(page, pattern) for pattern in entry.covers)
 
@@ -115,7 +124,7 @@ def sections(page: str, allows: Callable[[str], bool]) -> list[Section]:
         section = Section(group.title, f"menu-{number}")
         for entry in group.entries:
             url = address(entry.url_name)
-            if url and (not entry.permission or allows(entry.permission)):
+            if url and allows(entry.permission or needed_at(url)):
                 section.links.append(Link(entry.title, url, entry.icon, _covers(entry, page)))
         if section.links:
             found.append(section)

@@ -64,9 +64,9 @@ export async function post(address, token, body) {
     return { error: "The dashboard does not answer. Nothing was done." };
   }
   if (answer.type === "opaqueredirect" || (answer.status === 403 && await isSignedOut())) return { error: "Your session has ended.", signIn: true };
-  if (answer.status === 403) return { error: "This page is out of date. Load it again." };
-  if (answer.status === 404) return { error: "This peer has been removed. Load the page again." };
   const isJson = (answer.headers.get("Content-Type") || "").startsWith("application/json");
+  if (answer.status === 403 && !isJson) return { error: "This page is out of date. Load it again." };
+  if (answer.status === 404) return { error: "This peer has been removed. Load the page again." };
   const data = isJson ? await answer.json() : {};
   if (!answer.ok) return { error: data.error || `Something went wrong on the dashboard's side (${answer.status}).` };
   return data;

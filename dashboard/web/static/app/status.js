@@ -7,6 +7,7 @@ import { SIDES, age, ago, octets, verdict } from "./words.js";
 const root = byId("appliances");
 const token = document.querySelector("[name=csrfmiddlewaretoken]").value;
 const WAIT_MS = 10_000;
+const MAY_OPERATE = document.body.dataset.may.split(" ").includes("operate");
 const ACTIONS = { initiate: ["Bring up", "Bringing up…"], rekey: ["Rekey", "Rekeying…"], terminate: ["Tear down", "Tearing down…"] };
 const COLUMNS = ["Local subnet", "Remote subnet", "State", "SPI in", "SPI out", "Transform", "In", "Out", "Age", "Rekey in"];
 
@@ -95,7 +96,8 @@ function showButtons(card) {
     const busy = card.pending?.op === op;
     put(button, ACTIONS[op][busy ? 1 : 0]);
     button.setAttribute("aria-busy", busy);
-    button.setAttribute("aria-disabled", card.stale || (card.pending ? !busy : !usable[op]));
+    button.setAttribute("aria-disabled", !MAY_OPERATE || card.stale || (card.pending ? !busy : !usable[op]));
+    if (!MAY_OPERATE) button.title = document.body.dataset.whoOperate;
   }
 }
 

@@ -1,0 +1,86 @@
+"""The organization that every address is asked in, and a real object for each address that names one.
+
+A new address with a parameter needs a line in ``SAMPLES``, and one whose answer depends on what is
+sent may have one in ``BODIES``.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from dashboard.accounts.models import User
+from dashboard.core.roles import ORGANIZATION_LABELS, SITE_LABELS, OrganizationRole
+from dashboard.fleet import services as fleet
+from dashboard.fleet.models import Membership, Site, SiteAccess
+from dashboard.sitevpn import services as vpn
+from dashboard.sitevpn.models import Peer, VpnUser
+
+SECRET = "a secret of enough length"
+
+
+@dataclass
+class World:
+    """An organization with two sites, an administrator per role, and a stranger with an organization of his own."""
+
+    site: Site
+    other_site: Site
+    peer: Peer
+    vpn_user: VpnUser
+    users: dict[str, User]
+    elsewhere: User
+    stranger: User
+
+
+def _user(name: str) -> User:
+    return User.objects.create(username=f"{name}@example.com", email=f"{name}@example.com", first_name=name)
+
+
+def make_world() -> World:
+    """A new one, by the services that the pages use."""
+    owner, stranger = _user("owner"), _user("stranger")
+    site = fleet.create_organization(name="O", site_name="S", administrator_id=owner.pk).site
+    fleet.create_organization(name="P", site_name="T", administrator_id=stranger.pk)
+    other = Site.objects.create(organization=site.organization, name="Other")
+    users = {}
+    for role, label in ORGANIZATION_LABELS.items():
+        if role != OrganizationRole.NONE:
+            users[str(label)] = _member(site, f"org-{role}", role)
+    for role, label in SITE_LABELS.items():
+        users[str(label)] = _member(site, f"site-{role}", OrganizationRole.NONE, role)
+    elsewhere = _member(other, "elsewhere", OrganizationRole.NONE, "full")
+    vpn.save_subnets(site.pk, [("10.1.0.0/24", "", True)], None)
+    peer = Peer(site=site, name="Branch", remote="192.0.2.2", remote_subnets=["10.2.0.0/24"])
+    peer = vpn.save_peer(peer, secret=SECRET, author_id=None)
+    vpn_user = vpn.save_user(site.pk, "road", SECRET, None)
+    return World(site, other, peer, vpn_user, users, elsewhere, stranger)
+
+
+def _member(site: Site, name: str, role: str, site_role: str = "") -> User:
+    user = _user(name)
+    membership = Membership.objects.create(organization=site.organization, user=user, role=role)
+    if site_role:
+        SiteAccess.objects.create(membership=membership, site=site, role=site_role)
+    return user
+
+
+# Address by its name: the parameters of a real object.
+SAMPLES: dict[str, Callable[[World], dict[str, Any]]] = {
+    "peer": lambda world: {"uuid": world.peer.uuid},
+    "peer-delete": lambda world: {"uuid": world.peer.uuid},
+    "peer-action": lambda world: {"uuid": world.peer.uuid, "op": "initiate"},
+    "vpn-user-delete": lambda world: {"uuid": world.vpn_user.uuid},
+}
+# What is posted, if an empty form would be answered like a missing object.
+BODIES: dict[str, Callable[[World], dict[str, Any]]] = {
+    "switch": lambda world: {"place": f"{world.site.organization.uuid}/{world.site.uuid}"},
+}
+# Addresses with a parameter that tells no object of an organization apart: a stranger is answered as everybody is.
+NOBODYS: set[str] = set()
+
+
+def nothing(kwargs: dict[str, Any]) -> dict[str, Any]:
+    """The same parameters, of an object that does not exist."""
+    return {name: uuid.uuid4() if isinstance(value, uuid.UUID) else value for name, value in kwargs.items()}
