@@ -8,7 +8,7 @@ from collections.abc import Callable
 from lab.interop import checks
 from lab.interop.gateway import NAME
 from lab.interop.model import Failed, Role
-from lab.interop.rig import eventually, require
+from lab.interop.rig import SECRETS, eventually, require
 from lab.interop.run import Run
 from lab.interop.scripts import agreement
 from lab.net import parse_ping
@@ -76,6 +76,21 @@ def rekey_by_time(run: Run) -> None:
     )
 
 
+def rekey_phase1_by_time(run: Run) -> None:
+    """The peer's timer replaces the ISAKMP SA, which takes over the pair; nothing is lost, the old one goes away."""
+    old: list[str] = []
+
+    def cookies() -> str:
+        return str(run.status()["phase1"]["initiator_cookie"])
+
+    def gone() -> bool:
+        return cookies() not in ("None", *old) and old[0] not in [sa["initiator-spi"] for sa in run.rig.gateway.sas()]
+
+    _flood(run, lambda: old.append(cookies()), gone, 20.0)
+    checks.pairs(run.sas(), run.rig.gateway.children())
+    checks.phase1(run.status()["phase1"], run.peer_sa())
+
+
 def rekey_phase1(run: Run) -> None:
     """The side whose turn it is makes a new ISAKMP SA, which takes over the pair; nothing is lost."""
     old: list[str] = []
@@ -114,6 +129,37 @@ def peer_deletes_pair(run: Run) -> None:
     run.wait_event("ike.phase2.peer_deleted")
     require(run.status()["phase1"]["state"] == "established", "phase 1 is gone, too")
     again(run)
+
+
+def peer_deletes_one_of_four(run: Run) -> None:
+    """The peer deletes one pair of four; the other three stay as they are, and go on carrying packets."""
+    up(run, 4)
+    before = {sa["spi_in"] for sa in run.sas()}
+    gone = next(child["spi-out"] for child in run.rig.gateway.children() if child["name"].startswith("net1-1"))
+    run.peer_terminates(child="net1-1")
+    run.wait_event("ike.phase2.peer_deleted")
+    require({sa["spi_in"] for sa in run.sas()} == before - {gone}, "another pair than the deleted one has gone")
+    checks.pairs(run.sas(), run.rig.gateway.children())
+    require(run.rig.topology.site.ping("10.72.2.1", source="10.71.2.1", count=2).lost == 0, "an echo is lost")
+
+
+def nothing_in_clear(run: Run) -> None:
+    """Phase 1 and all pairs are deleted and nothing can be agreed anew: what was protected does not leave in clear."""
+    up(run)
+    gateway = run.rig.topology.gateway
+    run.rig.block("udp dport { 500, 4500 } udp length > 60", hook="prerouting")
+    gateway.run("nft", "add chain inet broken clear { type filter hook prerouting priority -300 ; }")
+    gateway.run("nft", 'add rule inet broken clear iifname "wan" ip saddr 10.71.0.0/16 counter')
+    if run.role is Role.INITIATOR:
+        run.rig.control.request("terminate", peer=run.peer)
+    else:
+        run.peer_terminates(ike=NAME)
+        run.wait_event("ike.phase1.peer_deleted")
+    require(eventually(lambda: not run.sas(), 3), "pairs are left")
+    lost = run.rig.topology.lan.ping(FAR_HOST, count=4, interval=0.1)
+    require(lost.received == 0, "an echo came back although there is no tunnel")
+    counted = gateway.run("nft", "list chain inet broken clear").stdout
+    require("packets 0 bytes 0" in counted, f"packets of the protected subnet have arrived in clear: {counted}")
 
 
 def peer_deletes_all(run: Run) -> None:
@@ -170,6 +216,50 @@ def peer_restarts(run: Run) -> None:
     checks.phase1(run.status()["phase1"], run.peer_sa())
     checks.pairs(run.sas(), run.rig.gateway.children())
     run.echo()
+
+
+def peer_restarts_silently(run: Run) -> None:
+    """The killed peer comes back without INITIAL-CONTACT: what we have of it stays until it has ended by itself."""
+    up(run)
+    old = run.status()["phase1"]["initiator_cookie"]
+    run.rig.gateway.kill()
+    run.rig.gateway.start()
+    run.rig.load(run.scenario, "responder")
+    run.peer_initiates("net1-1")
+    run.wait_event("ike.phase1.established", 2)
+    run.wait_event("ike.phase2.established", 4)
+    codes = [event["code"] for event in run.events()]
+    require("ike.initial_contact" not in codes and "ike.purge" not in codes, "the older SAs were removed")
+    require(run.status()["phase1"]["initiator_cookie"] != old, "the newer phase 1 is not the one in use")
+    require(len(run.status()["sas"]) == 2, "the pair from before is gone")
+    run.echo()
+
+
+def returns_from_elsewhere(run: Run) -> None:
+    """The same identity from another address: INITIAL-CONTACT replaces what is there, which stays without it."""
+    up(run)
+    gateway, moved = run.rig.gateway, "192.0.2.3"
+    gateway.kill()
+    gateway.start()
+    run.rig.topology.gateway.run("ip", "address", "replace", f"{moved}/24", "dev", "wan")
+    try:
+        connection = run.rig.connection(run.scenario) | {"local_addrs": [moved]}
+        gateway.configure(connection, run.scenario.secrets or SECRETS, ())
+        run.peer_initiates("net1-1")
+        run.wait_event("ike.phase1.established", 2)
+        run.wait_event("ike.phase2.established", 4)
+        _replaced_or_kept(run, run.scenario.options["replaced"])
+    finally:
+        gateway.clear()
+        run.rig.topology.gateway.run("ip", "address", "del", f"{moved}/24", "dev", "wan")
+
+
+def _replaced_or_kept(run: Run, replaced: bool) -> None:
+    run.echo()
+    codes = [event["code"] for event in run.events()]
+    require(("ike.initial_contact" in codes) == replaced, f"INITIAL-CONTACT: {'ike.initial_contact' in codes}")
+    left = len(run.status()["sas"])
+    require(left == (1 if replaced else 2), f"{left} pairs are left")
 
 
 def we_restart(run: Run) -> None:

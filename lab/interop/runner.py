@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterable, Iterator
 
 from lab.guest.machine import Guest
-from lab.interop import scripts
+from lab.interop import messages, scripts
 from lab.interop.model import Failed, Outcome, Role, Scenario, Unable
 from lab.interop.rig import Rig
 from lab.interop.run import Run
@@ -51,6 +51,7 @@ def run_row(rig: Rig, scenario: Scenario, role: Role) -> Outcome:
     try:
         run.prepare()
         scenario.script(run)
+        messages.seen(run)
         scripts.no_secret(run)
         reason = str(scenario.options.get("remark", ""))
     except Unable as error:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 
 from lab.interop import checks
+from lab.interop.gateway import NAME
 from lab.interop.model import Failed, Finding, Role
 from lab.interop.rig import eventually, require, with_credentials
 from lab.interop.run import Run
@@ -23,6 +25,39 @@ def tunnel(run: Run) -> None:
     run.echo()
     checks.counters(run.sas(), run.rig.gateway.children())
     checks.complaints(run.events(), expected)
+
+
+def chosen_by_address(run: Run) -> None:
+    """The peer has a second connection that differs in the addresses it is for; ours is chosen by where we are."""
+    other = run.rig.connection(run.scenario) | run.scenario.options["other"]
+    run.rig.gateway.vici.load_conn({"other": other})
+    tunnel(run)
+    named = set(re.findall(r"IKE_SA (\w+)\[\d+\] established", run.peer_log()))
+    require(named == {NAME}, f"the peer has chosen {named}")
+
+
+def four_quick_modes(run: Run) -> None:
+    """Four pairs under one ISAKMP SA, each from a quick mode with a message id of its own."""
+    tunnel(run)
+    first = r"(?:parsed|generating) QUICK_MODE request (\d+) \[ HASH SA"
+    numbers = re.findall(first, run.peer_log())
+    require(len(numbers) == len(set(numbers)) == 4, f"message ids {numbers} of four quick modes")
+    require(len(run.rig.gateway.sas()) == 1, "there is more than one ISAKMP SA")
+
+
+def overtaken(run: Run) -> None:
+    """The peer's first quick mode arrives before its last message of phase 1, and is held until that has come."""
+    run.begin()
+    run.wait_up(1)
+    run.rig.unimpair()
+    agreement(run)
+    run.echo()
+    lines = run.rig.control.request("trace", peer=run.peer)["negotiations"][-1]["lines"]
+    fates = [
+        line["fate"] for line in lines if line["step"].startswith(("aggressive 3", "quick 1")) or line["fate"] == "held"
+    ]
+    require("held" in fates, f"nothing was held; what came: {fates}")
+    require("dropped" not in [line["fate"] for line in lines], "a message was dropped")
 
 
 def agreement(run: Run) -> None:
@@ -79,6 +114,9 @@ def broken(run: Run) -> None:
     run.begin()
     expect(run, finding)
     require(not run.sas() or run.scenario.options.get("comes up", False), "the tunnel is up nevertheless")
+    if run.scenario.options.get("phase 1 stays"):
+        require(run.status()["phase1"]["state"] == "established", "phase 1 is gone, too")
+        run.peer_sa()
 
 
 def broken_without_peer(run: Run) -> None:

@@ -16,6 +16,7 @@ from lab.interop.table import (
     psk,
     remote,
     selectors,
+    unity,
 )
 
 WORKING: tuple[Scenario, ...] = (
@@ -25,6 +26,7 @@ WORKING: tuple[Scenario, ...] = (
     *algorithms.ROWS,
     *selectors.ROWS,
     *remote.ROWS,
+    *unity.ROWS,
     *nat.ROWS,
     *life.ROWS,
     *clients.ROWS,

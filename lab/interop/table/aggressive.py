@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from lab.interop import life
+from lab.interop import life, messages
 from lab.interop.model import BOTH, Finding, Role, Scenario
-from lab.interop.scripts import broken, tunnel
+from lab.interop.scripts import broken, overtaken, tunnel
 from lab.interop.table.psk import MOON, SUN, identity
 from lab.topology import SECRET
+from lab.wire import Weather
 
 _OURS: dict[str, Any] = {
     "exchange": "aggressive",
@@ -37,7 +38,22 @@ def _row(name: str, kin: str = "rw-psk-aggressive", roles: tuple[Role, ...] = BO
 
 
 ROWS = (
-    _row("aggressive-psk"),
+    _row(
+        "aggressive-psk",
+        options={
+            "messages": messages.aggressive() + messages.quick(),
+            "counts": {"AGGRESSIVE": 3, "QUICK_MODE": 3},
+            "events": ("ike.aggressive.used",),
+        },
+    ),
+    _row(
+        "aggressive-quick-mode-overtakes",
+        roles=(Role.RESPONDER,),
+        kind="wire",
+        script=overtaken,
+        # The third of six datagrams, message 3, is held back behind the quick mode that the peer sends right after it.
+        options={"weather": Weather(reorder=50, seed=31)},
+    ),
     _row("aggressive-psk-four-pairs", subnets=2),
     _row("aggressive-psk-nat", roles=(Role.INITIATOR,), kind="nat"),
     _row("aggressive-psk-double-nat", "double-nat", kind="double-nat"),
@@ -113,6 +129,10 @@ BREAKAGES = (
         found={
             Role.INITIATOR: Finding("ike.phase1.refused", "peer", "Diffie-Hellman group"),
             Role.RESPONDER: Finding("ike.phase1.no_proposal", "local", "group: here modp2048, peer modp3072"),
+        },
+        options={
+            "messages": messages.refusal(messages.ANSWERS, "NO_PROP", protected=False),
+            "counts": {"AGGRESSIVE": 1},
         },
     ),
     Scenario(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from lab.interop import messages
 from lab.interop.model import Role, Scenario
 from lab.interop.scripts import tunnel
 
@@ -49,6 +50,7 @@ ESP = (
 LEGACY_ESP = ("3des-sha1", "3des-md5", "aes128-md5", "null-sha256")
 PFS = ("modp3072", "ecp256", "ecp384", "ecp521", "curve25519")
 LEGACY_PFS = ("modp1024", "modp1536")
+_WITHOUT_KE = "HASH SA No ID ID "
 _ABSENT = "this engine has no MODP group with a subgroup (RFC 5114)"
 
 
@@ -77,7 +79,11 @@ def _esp(name: str, legacy: bool = False) -> Scenario:
 def _pfs(group: str | None, legacy: bool = False) -> Scenario:
     name = f"aes256gcm16-{group}" if group else "aes256gcm16"
     ours = {"phase2": {"proposals": [esp("aes256gcm16")], "pfs_group": group}, "legacy": legacy}
-    return Scenario(f"pfs-{group or 'none'}", "pfs", tunnel, ours=ours, child={"esp_proposals": [name]})
+    shown = messages.quick() if group else messages.quick(messages.STARTS, _WITHOUT_KE, _WITHOUT_KE)
+    options = {"messages": shown}
+    return Scenario(
+        f"pfs-{group or 'none'}", "pfs", tunnel, ours=ours, child={"esp_proposals": [name]}, options=options
+    )
 
 
 _MANY = ["aes128-sha1-modp2048", "aes192-sha256-modp3072", "aes256-sha384-ecp384"]
@@ -116,5 +122,9 @@ ROWS = (
         },
         theirs={"proposals": _OTHERS},
         child={"esp_proposals": ["aes256-sha512", "aes256-sha384", "aes128gcm16"]},
+        # As responder we take the first of the peer's that is acceptable here.
+        options={
+            "log": {Role.RESPONDER: "selected proposal: IKE:AES_CBC_256/HMAC_SHA2_384_192/PRF_HMAC_SHA2_384/ECP_384"}
+        },
     ),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from lab.interop import messages
 from lab.interop.model import BOTH, Finding, Role, Scenario
 from lab.interop.scripts import broken, broken_uplink, broken_without_peer
 from lab.interop.table.psk import MOON, SUN, identity
@@ -26,6 +27,7 @@ def _phase1(what: str, theirs: str, hint: str) -> Scenario:
         theirs={"proposals": [theirs]},
         initiator=Finding("ike.phase1.refused", "peer", "Change encryption, hash or Diffie-Hellman group"),
         responder=Finding("ike.phase1.no_proposal", "local", hint),
+        options={"messages": messages.refusal(messages.ANSWERS, "NO_PROP", protected=False)},
     )
 
 
@@ -37,6 +39,7 @@ def _phase2(what: str, theirs: str, hint: str, ours: dict[str, Any] | None = Non
         child={"esp_proposals": [theirs]},
         initiator=Finding("ike.phase2.refused", "peer", "PFS group"),
         responder=Finding("ike.phase2.no_proposal", "local", hint),
+        options={"messages": messages.refusal(messages.ANSWERS, "NO_PROP"), "phase 1 stays": True},
     )
 
 
@@ -122,6 +125,7 @@ ROWS = (
         child={"local_ts": ["10.72.2.0/24"]},
         initiator=Finding("ike.phase2.refused", "peer", "subnets"),
         responder=Finding("ike.phase2.selectors", "local", "Private subnets"),
+        options={"messages": messages.refusal(messages.ANSWERS, "INVAL_ID"), "phase 1 stays": True},
     ),
     _row(
         "subnets-swapped",

@@ -8,15 +8,22 @@ from typing import Any
 
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from lab.interop import life, pki
+from lab.interop import life, messages, pki
 from lab.interop.model import BOTH, Finding, Role, Scenario
 from lab.interop.scripts import broken, tunnel
+from lab.wire import Weather
 
 _SMALL = "retransmit_tries = 3\n  retransmit_timeout = 0.7\n  retransmit_base = 1.3\n  fragment_size = 600"
 _FORCED = {"fragmentation": "force"}
 
 ROWS = (
-    Scenario("cert-rsa", "net2net-cert", tunnel, credentials=pki.usual),
+    Scenario(
+        "cert-rsa",
+        "net2net-cert",
+        tunnel,
+        credentials=pki.usual,
+        options={"messages": messages.main("KE No ", "KE No CERTREQ ", "ID CERT SIG ", "ID CERT SIG ")},
+    ),
     Scenario("cert-rsa-by-subject", "rw-cert", tunnel, credentials=pki.by_subject),
     Scenario("cert-rsa-four-pairs", "net2net-cert", tunnel, subnets=2, credentials=pki.usual),
     Scenario("cert-rsa-chain", "multi-level-ca", tunnel, credentials=pki.chained),
@@ -26,8 +33,14 @@ ROWS = (
     Scenario("cert-rsa-ipv6", "ipv6/net2net-ikev1", tunnel, BOTH, "direct6", credentials=pki.usual),
     Scenario("cert-rsa-rekey-phase1", "reauth", life.rekey_phase1, credentials=pki.usual),
     *(
-        Scenario(f"cert-ecdsa-{kind}", "ecdsa-certs", tunnel, credentials=partial(pki.usual, kind))
-        for kind in ("p256", "p384", "p521")
+        Scenario(
+            f"cert-ecdsa-{kind}",
+            "ecdsa-certs",
+            tunnel,
+            credentials=partial(pki.usual, kind),
+            options={"see": {"authentication": f"ecdsa-{bits}"}, "log": "with ECDSA_WITH_NULL successful"},
+        )
+        for kind, bits in (("p256", 256), ("p384", 384), ("p521", 521))
     ),
     Scenario(
         "cert-fragments-600",
@@ -54,7 +67,29 @@ ROWS = (
         credentials=pki.chained,
         ours={"exchange": "aggressive"},
         theirs={"aggressive": "yes"} | _FORCED,
-        options={"charon": _SMALL},
+        options={
+            "charon": _SMALL,
+            "log": {
+                Role.INITIATOR: r"generating AGGRESSIVE response 0 \[ FRAG\(2",
+                Role.RESPONDER: r"parsed AGGRESSIVE response 0 \[ FRAG\(2",
+            },
+        },
+    ),
+    Scenario(
+        "cert-fragments-in-disorder",
+        "fragmentation",
+        life.converges,
+        BOTH,
+        "wire",
+        credentials=pki.chained,
+        ours={"fragmentation": "force", "fragment_size": 600},
+        theirs=_FORCED,
+        options={
+            "charon": _SMALL,
+            "weather": Weather(reorder=40, duplicate=30),
+            "seconds": 20,
+            "log": r"parsed ID_PROT (request|response) 0 \[ FRAG\(2",
+        },
     ),
 )
 
@@ -64,6 +99,12 @@ def _broken(name: str, kin: str, credentials: object, code: str, side: str, hint
     roles = more.pop("roles", BOTH)
     found = dict.fromkeys(roles, finding)  # type: ignore[call-overload]
     return Scenario(f"broken-cert-{name}", kin, broken, roles, credentials=credentials, found=found, **more)  # type: ignore[arg-type]
+
+
+def _told(*arguments: object) -> Scenario:
+    """We refuse the peer's certificate, which it can read: with signatures the keys are the same at both ends."""
+    options = {"messages": messages.refusal(messages.WE, "(INVAL_CERT|INVAL_CA|AUTH_FAILED)")}
+    return _broken(*arguments, options=options)  # type: ignore[arg-type]
 
 
 def _expired() -> pki.Credentials:
@@ -157,11 +198,11 @@ _MAIL = ExtendedKeyUsageOID.EMAIL_PROTECTION
 _AGGRESSIVE: dict[str, Any] = {"ours": {"exchange": "aggressive"}, "theirs": {"aggressive": "yes"}}
 
 BREAKAGES = (
-    _broken("stale-crl", "crl-from-cache", _stale_crl, "crl", "local", "Revocation list"),
-    _broken("without-the-name", "x509-id", _without_the_name, "name", "local", "mars.example.com"),
-    _broken("weak-key", "x509-weak", _of_the_peer(kind="rsa1024"), "weak", "peer", "what is weak can be forged"),
-    _broken("other-purpose", "x509-usage", _of_the_peer(purpose=_MAIL), "invalid", "peer", "Nothing on this side"),
-    _broken("chain-incomplete", "multi-level-ca", _incomplete, "unknown_ca", "local", "CN=Middle"),
+    _told("stale-crl", "crl-from-cache", _stale_crl, "crl", "local", "Revocation list"),
+    _told("without-the-name", "x509-id", _without_the_name, "name", "local", "mars.example.com"),
+    _told("weak-key", "x509-weak", _of_the_peer(kind="rsa1024"), "weak", "peer", "what is weak can be forged"),
+    _told("other-purpose", "x509-usage", _of_the_peer(purpose=_MAIL), "invalid", "peer", "Nothing on this side"),
+    _told("chain-incomplete", "multi-level-ca", _incomplete, "unknown_ca", "local", "CN=Middle"),
     _broken("peers-key-missing", "x509-key", _other_key, "refused", "peer", "Local identity", roles=(Role.INITIATOR,)),
     _refused("ours-unknown-ca", "multi-level-ca", _peer_trusts_another_ca, "It asks for one of"),
     _refused("ours-other-name", "x509-id", _peer_expects_another, "Local identity"),
@@ -170,11 +211,11 @@ BREAKAGES = (
     _broken("aggressive-expired", "rw-cert-aggressive", _expired, "expired", "peer", "expired", **_AGGRESSIVE),
     _broken("aggressive-unknown-ca", "rw-cert-aggressive", _unknown_ca, "unknown_ca", "local", "CA", **_AGGRESSIVE),
     _broken("aggressive-other-name", "x509-id", _other_name, "name", "local", "Remote identity", **_AGGRESSIVE),
-    _broken("expired", "x509-expired", _expired, "expired", "peer", "expired"),
-    _broken("not-yet-valid", "x509-expired", _not_yet, "not_yet_valid", "unknown", "clock"),
-    _broken("other-name", "x509-id", _other_name, "name", "local", "Remote identity"),
-    _broken("unknown-ca", "multi-level-ca", _unknown_ca, "unknown_ca", "local", "CA"),
-    _broken("revoked", "crl-revoked", _revoked, "revoked", "peer", "Revocation list"),
+    _told("expired", "x509-expired", _expired, "expired", "peer", "expired"),
+    _told("not-yet-valid", "x509-expired", _not_yet, "not_yet_valid", "unknown", "clock"),
+    _told("other-name", "x509-id", _other_name, "name", "local", "Remote identity"),
+    _told("unknown-ca", "multi-level-ca", _unknown_ca, "unknown_ca", "local", "CA"),
+    _told("revoked", "crl-revoked", _revoked, "revoked", "peer", "Revocation list"),
     _broken("ours-expired", "x509-expired", _ours_expired, "own", "local", "new certificate"),
     Scenario(
         "broken-cert-ike-fragments-dropped",

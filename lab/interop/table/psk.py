@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from lab.interop import messages
 from lab.interop.model import Role, Scenario, Settings
-from lab.interop.scripts import tunnel
+from lab.interop.scripts import chosen_by_address, four_quick_modes, tunnel
 from lab.topology import GATEWAY_LAN, LAN_HOST, SECRET, SITE_OUTER
 
 MOON, SUN = "moon.example.com", "sun.example.com"
@@ -13,6 +14,10 @@ SECRETS: tuple[Settings, ...] = (
     {"type": "IKE", "id": "wrong", "data": "some-other-secret-altogether", "owners": ["other.example.com"]},
     {"type": "IKE", "id": "site", "data": SECRET, "owners": [MOON, SUN, SITE_OUTER]},
 )
+
+
+# Port 4500 is used after message 4, and not before.
+_FLOAT_AFTER = r"(?s)\A(?:(?!\[4500\]).)*{} ID_PROT response 0 \[ KE No .*?packet: from \S+\[4500\] to \S+\[4500\]"
 
 
 def identity(kind: str, value: str) -> dict[str, str]:
@@ -36,7 +41,17 @@ def _named(name: str, kin: str, kind: str, mine: str, theirs: str, prefix: str =
 
 
 ROWS = (
-    Scenario("main-psk", "net2net-psk", tunnel),
+    Scenario(
+        "main-psk",
+        "net2net-psk",
+        tunnel,
+        options={
+            "messages": messages.main() + messages.quick(),
+            "counts": {"ID_PROT": 6, "QUICK_MODE": 3},
+            "log": {Role.INITIATOR: _FLOAT_AFTER.format("generating"), Role.RESPONDER: _FLOAT_AFTER.format("parsed")},
+            "see": {"encapsulation": "udp-tunnel"},
+        },
+    ),
     Scenario("main-psk-first-traffic", "net2net-route", tunnel, (Role.INITIATOR,), options={"begin": "traffic"}),
     Scenario(
         "main-psk-immediate",
@@ -46,7 +61,8 @@ ROWS = (
         ours={"start": "immediate"},
         options={"begin": "by itself"},
     ),
-    Scenario("four-pairs", "net2net-psk", tunnel, subnets=2),
+    # One phase 1; a message id for each quick mode, which is also what its IVs begin from.
+    Scenario("four-pairs", "net2net-psk", four_quick_modes, subnets=2, options={"counts": {"ID_PROT": 6}}),
     _named("psk-fqdn", "rw-psk-fqdn", "fqdn", SUN, MOON),
     _named("psk-fqdn-several-secrets", "rw-psk-fqdn", "fqdn", SUN, MOON, secrets=SECRETS),
     _named("psk-user-fqdn", "rw-psk-fqdn", "user-fqdn", "sun@example.com", "moon@example.com"),
@@ -59,6 +75,14 @@ ROWS = (
         tunnel,
         (Role.INITIATOR,),
         theirs={"remote_addrs": ["192.0.2.0/28"]},
+    ),
+    Scenario(
+        "peer-has-two-ranges",
+        "rw-psk-ip-ranges",
+        chosen_by_address,
+        (Role.INITIATOR,),
+        theirs={"remote_addrs": ["192.0.2.0/25"]},
+        options={"other": {"remote_addrs": ["192.0.2.128/25"]}},
     ),
     Scenario(
         "peer-accepts-any-address",

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from functools import partial
 from typing import Any
 
-from lab.interop import checks, pki
-from lab.interop.gateway import IMPATIENT
+from lab.interop import messages, pki
+from lab.interop.life import rekey_phase1
+from lab.interop.messages import THEY, WE, Message
 from lab.interop.model import BOTH, Credentials, Finding, Role, Scenario, Settings
-from lab.interop.rig import require
+from lab.interop.rig import eventually, require
 from lab.interop.run import Run
 from lab.interop.scripts import broken, expect, tunnel
 from lab.interop.table.psk import MOON, SUN, identity
-from lab.topology import FAR_HOST, LAN_HOST, SECRET, SITE_SUBNETS
+from lab.topology import FAR_HOST, LAN_HOST, SECRET
 
 USER, PASSWORD = "carol", "the-password-of-carol"
 OUR_POOL, THEIR_POOL = "10.72.9.0/24", "10.71.9.0/24"
@@ -26,22 +28,23 @@ _ASKED["local-1"] = {"auth": "psk"}
 _ANSWERS = {"local": None, "remote": None, "local-1": {"auth": "psk"}, "remote-1": {"auth": "psk"}}
 _ANSWERS["local-2"] = {"auth": "xauth", "xauth_id": USER}
 # Who gives addresses, who gets one, and what each end then configures.
-_WE_GIVE: dict[str, Any] = {"remote_subnets": None, "mode_config": {"role": "server", "pool": "clients"}}
-_WE_GET: dict[str, Any] = {"local_subnets": None, "mode_config": {"role": "client"}, "start": "immediate"}
-_THEY_GIVE: dict[str, Any] = {"pools": ["clients"]}
-_THEY_GET: dict[str, Any] = {"vips": ["0.0.0.0"]}
-_THEIR_POOLS: tuple[Settings, ...] = ({"clients": {"addrs": THEIR_POOL, "dns": ["10.72.1.53"]}},)
-_TO_US = {"remote_ts": ["dynamic"]}
-_FROM_THEM = {"local_ts": ["dynamic"]}
-_ECHO_OUT = {"echo": [("site", FAR_HOST), ("host", THEIR_FIRST)]}
-_ECHO_IN = {"echo": [("gateway", LAN_HOST, OUR_FIRST), ("lan", OUR_FIRST)]}
+WE_GIVE: dict[str, Any] = {"remote_subnets": None, "mode_config": {"role": "server", "pool": "clients"}}
+WE_GET: dict[str, Any] = {"local_subnets": None, "mode_config": {"role": "client"}, "start": "immediate"}
+THEY_GIVE: dict[str, Any] = {"pools": ["clients"]}
+THEY_GET: dict[str, Any] = {"vips": ["0.0.0.0"]}
+THEIR_POOLS: tuple[Settings, ...] = ({"clients": {"addrs": THEIR_POOL, "dns": ["10.72.1.53"]}},)
+TO_US = {"remote_ts": ["dynamic"]}
+FROM_THEM = {"local_ts": ["dynamic"]}
+ECHO_OUT = {"echo": [("site", FAR_HOST), ("host", THEIR_FIRST)]}
+ECHO_IN = {"echo": [("gateway", LAN_HOST, OUR_FIRST), ("lan", OUR_FIRST)]}
 
 
-def _push(ours: dict[str, Any], **more: Any) -> dict[str, Any]:
+def push(ours: dict[str, Any], **more: Any) -> dict[str, Any]:
+    """The end that gives addresses begins to."""
     return ours | {"mode_config": ours["mode_config"] | {"way": "push"} | more}
 
 
-def _server(name: str, kin: str, **more: Any) -> Scenario:
+def server(name: str, kin: str, **more: Any) -> Scenario:
     """We ask for the password, or give the address; the peer begins."""
     engine = _USERS | _POOLS | more.pop("engine", {})
     options = {"engine": engine} | more.pop("options", {})
@@ -50,7 +53,7 @@ def _server(name: str, kin: str, **more: Any) -> Scenario:
     )
 
 
-def _client(name: str, kin: str, **more: Any) -> Scenario:
+def client(name: str, kin: str, **more: Any) -> Scenario:
     """The peer asks for the password, or gives the address; we begin."""
     return Scenario(name, kin, more.pop("script", tunnel), more.pop("roles", (Role.INITIATOR,)), **more)
 
@@ -86,6 +89,23 @@ def exhausted(run: Run) -> None:
     expect(run, run.scenario.found[run.role])
 
 
+def guessed(run: Run) -> None:
+    """After some wrong passwords none is accepted for a while, not even the right one."""
+    run.begin()
+    for number in range(2, 12):
+        run.wait_event("ike.xauth.failed", 1)
+        if any(event["code"] == "ike.xauth.locked" for event in run.events()):
+            break
+        require(eventually(lambda: not run.rig.gateway.sas(), 3), f"guess {number - 1} has left an SA at the peer")
+        run.begin()
+        time.sleep(0.2)
+    expect(run, run.scenario.found[run.role])
+    run.rig.gateway.vici.load_shared({key: value for key, value in _LOGIN.items() if key != "kind"})
+    run.begin()
+    time.sleep(0.5)
+    require(not run.sas(), "the right password is accepted although the user is locked out")
+
+
 def _hybrid_we_ask() -> Credentials:
     """We have a certificate, the peer's user a password and nothing else."""
     made = pki.usual(authentication="hybrid", xauth={"role": "server"}, trusted_cas=[], remote_identity=None)
@@ -101,29 +121,41 @@ def _hybrid_we_answer(password: str = PASSWORD) -> Credentials:
 
 
 _AGGRESSIVE = {"ours": {"exchange": "aggressive"}, "theirs": {"aggressive": "yes"}}
+# The user proves nothing but the keys, the gateway has a certificate.
+_HYBRID = messages.main("KE No ", "KE No ", "ID .*HASH ", "ID CERT SIG ")
 HYBRID = (
-    _server("hybrid-we-ask", "xauth-id-rsa-hybrid", credentials=_hybrid_we_ask),
-    _client("hybrid-we-answer", "xauth-id-rsa-hybrid", credentials=_hybrid_we_answer),
-    _server("hybrid-aggressive-we-ask", "xauth-id-rsa-hybrid", credentials=_hybrid_we_ask, **_AGGRESSIVE),
-    _client("hybrid-aggressive-we-answer", "xauth-id-rsa-hybrid", credentials=_hybrid_we_answer, **_AGGRESSIVE),
-    _server(
+    server(
+        "hybrid-we-ask",
+        "xauth-id-rsa-hybrid",
+        credentials=_hybrid_we_ask,
+        options={"messages": _HYBRID + messages.login(WE) + messages.quick()},
+    ),
+    client(
+        "hybrid-we-answer",
+        "xauth-id-rsa-hybrid",
+        credentials=_hybrid_we_answer,
+        options={"messages": _HYBRID + messages.login(THEY) + messages.quick()},
+    ),
+    server("hybrid-aggressive-we-ask", "xauth-id-rsa-hybrid", credentials=_hybrid_we_ask, **_AGGRESSIVE),
+    client("hybrid-aggressive-we-answer", "xauth-id-rsa-hybrid", credentials=_hybrid_we_answer, **_AGGRESSIVE),
+    server(
         "hybrid-config-we-give",
         "xauth-id-rsa-hybrid",
         credentials=_hybrid_we_ask,
-        ours=_WE_GIVE | {"remote": "any"},
-        theirs=_THEY_GET,
-        child=_FROM_THEM,
-        options=_ECHO_IN,
+        ours=WE_GIVE | {"remote": "any"},
+        theirs=THEY_GET,
+        child=FROM_THEM,
+        options=ECHO_IN,
     ),
-    _client(
+    client(
         "hybrid-config-we-get",
         "xauth-id-rsa-hybrid",
         credentials=_hybrid_we_answer,
-        ours=_WE_GET,
-        theirs=_THEY_GIVE,
-        child=_TO_US,
-        pools=_THEIR_POOLS,
-        options=_ECHO_OUT,
+        ours=WE_GET,
+        theirs=THEY_GIVE,
+        child=TO_US,
+        pools=THEIR_POOLS,
+        options=ECHO_OUT,
     ),
     Scenario(
         "hybrid-gateway-begins",
@@ -136,149 +168,119 @@ HYBRID = (
 )
 
 
-def split(run: Run) -> None:
-    """The client asks for everything, and both ends keep to the split list."""
-    run.begin()
-    run.wait_up(1)
-    checks.texts(run.events(), 1)
-    checks.phase1(run.status()["phase1"], run.peer_sa())
-    (ours,), (theirs,) = run.sas(), run.rig.gateway.children()
-    checks.same("the selector that was asked for", ours["local"], _ALL[0])
-    checks.same("what goes into the client's tunnel", theirs["remote-ts"], [SITE_SUBNETS[0]])
-    require(run.scenario.options["log"] in run.peer_log(), f"the client has not taken it: {run.story()}")
-    run.echo()
-    checks.counters(run.sas(), run.rig.gateway.children())
+def _told(exchanges: tuple[Message, ...], address: str) -> dict[str, Any]:
+    """The exchanges between phase 1 and quick mode, whose selector is the address that they have given."""
+    selector = {Role.RESPONDER: f"TS {address}/32 === ", Role.INITIATOR: f"=== {address}/32"}
+    return {"messages": messages.main() + exchanges + messages.quick(), "log": selector}
 
 
-# charon tells its children's subnets as the split list, and asks for everything if it is itself the client.
-_UNITY = "cisco_unity = yes\n  " + IMPATIENT
-_ALL = ["0.0.0.0/0"]
-UNITY = (
-    _server(
-        "unity-split-we-give",
-        "rw-cert-unity",
-        credentials=pki.usual,
-        ours=_WE_GIVE | {"remote": "any"},
-        theirs=_THEY_GET,
-        child=_FROM_THEM | {"remote_ts": _ALL},
-        script=split,
-        options=_ECHO_IN | {"charon": _UNITY, "log": f"narrowed CHILD_SA to UNITY_SPLIT_INCLUDE {SITE_SUBNETS[0]}"},
-    ),
-    _server(
-        "unity-split-exclude-we-give",
-        "rw-cert-unity",
-        credentials=pki.usual,
-        ours=_push(_WE_GIVE, split_exclude=["10.71.1.192/26"], banner="Hello", default_domain="example.com")
-        | {"remote": "any"},
-        theirs=_THEY_GET | {"pull": "no"},
-        child=_FROM_THEM | {"remote_ts": _ALL},
-        script=split,
-        options=_ECHO_IN | {"charon": _UNITY, "log": "10.71.1.192/26"},
-    ),
-    _client(
-        "unity-split-we-get",
-        "rw-cert-unity",
-        credentials=pki.usual,
-        ours=_WE_GET | {"remote_subnets": _ALL},
-        theirs=_THEY_GIVE,
-        child=_TO_US,
-        pools=_THEIR_POOLS,
-        options=_ECHO_OUT | {"charon": _UNITY},
-    ),
-    _client(
-        "unity-two-subnets-we-get",
-        "rw-cert-unity",
-        credentials=pki.usual,
-        ours=_WE_GET | {"remote_subnets": _ALL},
-        theirs=_THEY_GIVE,
-        child=_TO_US,
-        pools=_THEIR_POOLS,
-        subnets=2,
-        options=_ECHO_OUT | {"charon": _UNITY, "one child": True, "pairs": 2},
-    ),
-)
 _WE_ASK = {"xauth": {"role": "server"}}
 _BOTH_SECRETS = (_PSK, _LOGIN)
 ROWS = (
-    _server(
+    server(
         "xauth-psk-we-ask",
         "xauth-psk",
         ours={"xauth": {"role": "server"}},
         theirs=_ANSWERS,
         secrets=_BOTH_SECRETS,
         roles=BOTH,
+        options={"messages": messages.main() + messages.login(WE) + messages.quick()},
     ),
-    _client("xauth-psk-we-answer", "xauth-psk", ours=_login(), theirs=_ASKED, secrets=_BOTH_SECRETS, roles=BOTH),
-    _server(
-        "config-pull-we-give", "config-payload", ours=_WE_GIVE, theirs=_THEY_GET, child=_FROM_THEM, options=_ECHO_IN
+    client(
+        "xauth-psk-we-answer",
+        "xauth-psk",
+        ours=_login(),
+        theirs=_ASKED,
+        secrets=_BOTH_SECRETS,
+        roles=BOTH,
+        options={"messages": messages.main() + messages.login(THEY) + messages.quick()},
     ),
-    _client(
+    server(
+        "config-pull-we-give",
+        "config-payload",
+        ours=WE_GIVE,
+        theirs=THEY_GET,
+        child=FROM_THEM,
+        options=ECHO_IN | _told(messages.transaction(THEY, r"CPRQ\(ADDR", r"CPRP\(ADDR"), OUR_FIRST),
+    ),
+    client(
         "config-pull-we-get",
         "config-payload",
-        ours=_WE_GET,
-        theirs=_THEY_GIVE,
-        child=_TO_US,
-        pools=_THEIR_POOLS,
-        options=_ECHO_OUT,
+        ours=WE_GET,
+        theirs=THEY_GIVE,
+        child=TO_US,
+        pools=THEIR_POOLS,
+        options=ECHO_OUT | _told(messages.transaction(WE, r"CPRQ\(ADDR", r"CPRP\(ADDR"), THEIR_FIRST),
     ),
-    _server(
+    server(
         "config-push-we-give",
         "config-payload-push",
-        ours=_push(_WE_GIVE),
-        theirs=_THEY_GET | {"pull": "no"},
-        child=_FROM_THEM,
-        options=_ECHO_IN,
+        ours=push(WE_GIVE),
+        theirs=THEY_GET | {"pull": "no"},
+        child=FROM_THEM,
+        options=ECHO_IN | _told(messages.transaction(WE, r"CPS\(ADDR", r"CPA\(ADDR"), OUR_FIRST),
     ),
-    _client(
+    client(
         "config-push-we-get",
         "config-payload-push",
-        ours=_push(_WE_GET),
-        theirs=_THEY_GIVE | {"pull": "no"},
-        child=_TO_US,
-        pools=_THEIR_POOLS,
-        options=_ECHO_OUT,
+        ours=push(WE_GET),
+        theirs=THEY_GIVE | {"pull": "no"},
+        child=TO_US,
+        pools=THEIR_POOLS,
+        options=ECHO_OUT | _told(messages.transaction(THEY, r"CPS\(ADDR", r"CPA\(ADDR"), THEIR_FIRST),
     ),
-    _server(
+    server(
         "xauth-psk-config-we-give",
         "xauth-id-psk-config",
-        ours=_WE_GIVE | {"xauth": {"role": "server"}, "remote": "any", "remote_identity": identity("fqdn", MOON)},
-        theirs=_ANSWERS | _THEY_GET | {"local-1": {"auth": "psk", "id": MOON}},
-        child=_FROM_THEM,
+        ours=WE_GIVE | {"xauth": {"role": "server"}, "remote": "any", "remote_identity": identity("fqdn", MOON)},
+        theirs=_ANSWERS | THEY_GET | {"local-1": {"auth": "psk", "id": MOON}},
+        child=FROM_THEM,
         secrets=_BOTH_SECRETS,
-        options=_ECHO_IN,
+        options=ECHO_IN
+        | _told(messages.login(WE) + messages.transaction(THEY, r"CPRQ\(ADDR", r"CPRP\(ADDR"), OUR_FIRST),
     ),
-    _client(
+    server(
+        "xauth-config-address-stays",
+        "ip-pool",
+        script=rekey_phase1,
+        ours=WE_GIVE | {"xauth": {"role": "server"}, "remote": "any", "remote_identity": identity("fqdn", MOON)},
+        theirs=_ANSWERS | THEY_GET | {"local-1": {"auth": "psk", "id": MOON}},
+        child=FROM_THEM,
+        secrets=_BOTH_SECRETS,
+        options={"echo": [("lan", OUR_FIRST)], "never": rf"installing new virtual IP (?!{OUR_FIRST}\b)"},
+    ),
+    client(
         "xauth-psk-config-we-get",
         "xauth-id-psk-config",
-        ours=_WE_GET | _login() | {"local_identity": identity("fqdn", SUN)},
-        theirs=_ASKED | _THEY_GIVE | {"remote-1": {"auth": "psk", "id": SUN}},
-        child=_TO_US,
+        ours=WE_GET | _login() | {"local_identity": identity("fqdn", SUN)},
+        theirs=_ASKED | THEY_GIVE | {"remote-1": {"auth": "psk", "id": SUN}},
+        child=TO_US,
         secrets=_BOTH_SECRETS,
-        pools=_THEIR_POOLS,
-        options=_ECHO_OUT,
+        pools=THEIR_POOLS,
+        options=ECHO_OUT,
     ),
-    _server("xauth-rsa-we-ask", "xauth-rsa", credentials=_rsa_we_ask, roles=BOTH),
-    _client("xauth-rsa-we-answer", "xauth-rsa", credentials=_rsa_we_answer, roles=BOTH),
-    _server(
+    server("xauth-rsa-we-ask", "xauth-rsa", credentials=_rsa_we_ask, roles=BOTH),
+    client("xauth-rsa-we-answer", "xauth-rsa", credentials=_rsa_we_answer, roles=BOTH),
+    server(
         "xauth-rsa-config-we-give",
         "xauth-id-rsa-config",
         credentials=_rsa_we_ask,
-        ours=_WE_GIVE | {"remote": "any"},
-        theirs=_THEY_GET,
-        child=_FROM_THEM,
-        options=_ECHO_IN,
+        ours=WE_GIVE | {"remote": "any"},
+        theirs=THEY_GET,
+        child=FROM_THEM,
+        options=ECHO_IN,
     ),
-    _client(
+    client(
         "xauth-rsa-config-we-get",
         "xauth-id-rsa-config",
         credentials=_rsa_we_answer,
-        ours=_WE_GET,
-        theirs=_THEY_GIVE,
-        child=_TO_US,
-        pools=_THEIR_POOLS,
-        options=_ECHO_OUT,
+        ours=WE_GET,
+        theirs=THEY_GIVE,
+        child=TO_US,
+        pools=THEIR_POOLS,
+        options=ECHO_OUT,
     ),
-    _server(
+    server(
         "xauth-rsa-aggressive-we-ask",
         "xauth-id-rsa-aggressive",
         credentials=_rsa_we_ask,
@@ -286,7 +288,7 @@ ROWS = (
         theirs={"aggressive": "yes"},
         roles=BOTH,
     ),
-    _client(
+    client(
         "xauth-rsa-aggressive-we-answer",
         "xauth-id-rsa-aggressive",
         credentials=_rsa_we_answer,
@@ -294,47 +296,46 @@ ROWS = (
         theirs={"aggressive": "yes"},
         roles=BOTH,
     ),
-    _client(
+    client(
         "virtual-ip-behind-nat",
         "nat-virtual-ip",
         kind="nat",
-        ours=_WE_GET | _login(),
-        theirs=_ASKED | _THEY_GIVE,
-        child=_TO_US,
+        ours=WE_GET | _login(),
+        theirs=_ASKED | THEY_GIVE,
+        child=TO_US,
         secrets=_BOTH_SECRETS,
-        pools=_THEIR_POOLS,
-        options=_ECHO_OUT,
+        pools=THEIR_POOLS,
+        options=ECHO_OUT,
     ),
-    _server(
+    server(
         "xauth-aggressive-we-give",
         "xauth-psk",
-        ours=_WE_GIVE
+        ours=WE_GIVE
         | {"xauth": {"role": "server"}, "exchange": "aggressive", "remote": "any"}
         | {"remote_identity": identity("fqdn", MOON), "local_identity": identity("fqdn", SUN)},
         theirs=_ANSWERS
-        | _THEY_GET
+        | THEY_GET
         | {"aggressive": "yes", "local-1": {"auth": "psk", "id": MOON}, "remote-1": {"auth": "psk", "id": SUN}},
-        child=_FROM_THEM,
+        child=FROM_THEM,
         secrets=_BOTH_SECRETS,
-        options=_ECHO_IN | {"expected": ("ike.aggressive.used",)},
+        options=ECHO_IN | {"expected": ("ike.aggressive.used",)},
     ),
-    _client(
+    client(
         "xauth-aggressive-we-get",
         "xauth-psk",
-        ours=_WE_GET
+        ours=WE_GET
         | _login()
         | {"exchange": "aggressive"}
         | {"remote_identity": identity("fqdn", MOON), "local_identity": identity("fqdn", SUN)},
         theirs=_ASKED
-        | _THEY_GIVE
+        | THEY_GIVE
         | {"aggressive": "yes", "local-1": {"auth": "psk", "id": MOON}, "remote-1": {"auth": "psk", "id": SUN}},
-        child=_TO_US,
+        child=TO_US,
         secrets=_BOTH_SECRETS,
-        pools=_THEIR_POOLS,
-        options=_ECHO_OUT | {"expected": ("ike.aggressive.used",)},
+        pools=THEIR_POOLS,
+        options=ECHO_OUT | {"expected": ("ike.aggressive.used",)},
     ),
     *HYBRID,
-    *UNITY,
 )
 
 
@@ -356,7 +357,7 @@ def _hybrid_at_the_peer_alone() -> Credentials:
 
 
 BREAKAGES = (
-    _server(
+    server(
         "broken-xauth-rsa-password",
         "xauth-rsa",
         script=broken,
@@ -365,7 +366,7 @@ BREAKAGES = (
         engine={"xauth": {"users": [{"name": USER, "password": "another-password"}]}},
         found=dict.fromkeys(BOTH, Finding("ike.xauth.failed", "peer", "password")),
     ),
-    _client(
+    client(
         "broken-xauth-rsa-our-password",
         "xauth-rsa",
         script=broken,
@@ -373,14 +374,14 @@ BREAKAGES = (
         roles=BOTH,
         found=dict.fromkeys(BOTH, Finding("ike.xauth.refused", "local", "User name")),
     ),
-    _client(
+    client(
         "broken-hybrid-our-password",
         "xauth-id-rsa-hybrid",
         script=broken,
         credentials=partial(_hybrid_we_answer, "not-her-password"),
         found={Role.INITIATOR: Finding("ike.xauth.refused", "local", "User name")},
     ),
-    _server(
+    server(
         "broken-hybrid-password",
         "xauth-id-rsa-hybrid",
         script=broken,
@@ -388,14 +389,14 @@ BREAKAGES = (
         engine={"xauth": {"users": [{"name": USER, "password": "another-password"}]}},
         found={Role.RESPONDER: Finding("ike.xauth.failed", "peer", "password")},
     ),
-    _client(
+    client(
         "broken-hybrid-gateway-expired",
         "xauth-id-rsa-hybrid",
         script=broken,
         credentials=_hybrid_expired,
         found={Role.INITIATOR: Finding("ike.phase1.certificate.expired", "peer", "has expired")},
     ),
-    _client(
+    client(
         "broken-hybrid-unknown-ca",
         "xauth-id-rsa-hybrid",
         script=broken,
@@ -419,7 +420,7 @@ BREAKAGES = (
         credentials=_hybrid_at_the_peer_alone,
         found={Role.RESPONDER: Finding("ike.phase1.no_proposal", "local", "here rsa-signature, peer hybrid-rsa")},
     ),
-    _server(
+    server(
         "broken-xauth-password",
         "xauth-psk",
         script=broken,
@@ -428,7 +429,17 @@ BREAKAGES = (
         secrets=(_PSK, {**_LOGIN, "data": "not-her-password"}),
         found={Role.RESPONDER: Finding("ike.xauth.failed", "peer", "password")},
     ),
-    _server(
+    server(
+        "broken-xauth-guessing",
+        "xauth-psk",
+        script=guessed,
+        ours={"xauth": {"role": "server"}},
+        theirs=_ANSWERS,
+        secrets=(_PSK, {**_LOGIN, "data": "not-her-password"}),
+        fresh=True,
+        found={Role.RESPONDER: Finding("ike.xauth.locked", "peer", "Wait until")},
+    ),
+    server(
         "broken-xauth-unknown-user",
         "xauth-psk",
         script=broken,
@@ -438,7 +449,7 @@ BREAKAGES = (
         engine={"xauth": {"users": [{"name": "dave", "password": PASSWORD}]}},
         found={Role.RESPONDER: Finding("ike.xauth.failed", "peer", "user")},
     ),
-    _client(
+    client(
         "broken-xauth-our-password",
         "xauth-psk",
         script=broken,
@@ -457,13 +468,13 @@ BREAKAGES = (
         found={Role.INITIATOR: Finding("ike.phase1.notify", "peer", "XAUTH")}
         | {Role.RESPONDER: Finding("ike.phase1.no_proposal", "local", "authentication: here psk")},
     ),
-    _server(
+    server(
         "broken-pool-exhausted",
         "ip-pool",
         script=exhausted,
-        ours=_WE_GIVE,
-        theirs=_THEY_GET,
-        child=_FROM_THEM,
+        ours=WE_GIVE,
+        theirs=THEY_GET,
+        child=FROM_THEM,
         engine={"pools": [{"name": "clients", "addresses": "10.72.9.1-10.72.9.2"}]},
         found={Role.RESPONDER: Finding("ike.config.exhausted", "local", "pool")},
     ),

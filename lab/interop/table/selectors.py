@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from lab.interop import messages
 from lab.interop.model import BOTH, Finding, Role, Scenario
 from lab.interop.scripts import broken, negotiated, protected_port, tunnel
 
@@ -41,6 +42,14 @@ ROWS = (
         ours=_ours(_RANGE),
         child={"remote_ts": ["10.71.1.10-10.71.1.20"]},
         options={"local": "10.71.1.10..10.71.1.20"} | _ONE_WAY,
+    ),
+    Scenario(
+        "eight-quick-modes-at-once",
+        "ikev1-max-exchanges",
+        tunnel,
+        ours=_ours(*({"local": f"10.71.1.{n}/29", "remote": "10.72.1.0/24"} for n in range(0, 64, 8))),
+        child={"remote_ts": [f"10.71.1.{n}/29" for n in range(0, 64, 8)]},
+        options=_ONE_WAY | {"pairs": 8, "seconds": 20.0, "counts": {"ID_PROT": 6}},
     ),
     Scenario(
         "peer-merges-subnets",
@@ -108,6 +117,15 @@ BREAKAGES = (
         (Role.RESPONDER,),
         child={"esp_proposals": None, "ah_proposals": ["sha256-modp2048"]},
         found={Role.RESPONDER: Finding("ike.phase2.no_proposal", "local", "ah-sha256")},
+    ),
+    Scenario(
+        "broken-gmac-at-peer",
+        "net2net-null-gmac",
+        broken,
+        (Role.RESPONDER,),
+        child={"esp_proposals": ["aes256gmac-modp2048"]},
+        options={"messages": messages.refusal(messages.ANSWERS, "NO_PROP")},
+        found={Role.RESPONDER: Finding("ike.phase2.no_proposal", "local", "Phase 2")},
     ),
     Scenario(
         "broken-ah-here-in-udp",
