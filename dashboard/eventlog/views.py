@@ -50,7 +50,7 @@ def rows(request: HttpRequest) -> JsonResponse:
     return JsonResponse({"rows": found, "first": first, "last": last, "more": len(found) == selectors.PAGE})
 
 
-@needs(get="monitor")
+@needs(get="signed_in")
 def catalogue(request: HttpRequest) -> JsonResponse:
     """What each event code means, and where the fields stand that hints name."""
     return JsonResponse({"codes": explain.explanations(), "places": explain.places()})
