@@ -32,6 +32,7 @@ INSTALLED_APPS = [
     "appliance",
     "dashboard.accounts",
     "dashboard.fleet",
+    "dashboard.audit",
     "dashboard.sitevpn",
     "dashboard.publish",
     "dashboard.eventlog",

@@ -6,12 +6,15 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+from allauth.account.adapter import get_adapter as get_account_adapter
 from django.contrib.auth.views import redirect_to_login
+from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.shortcuts import redirect, render
 
 from dashboard.accounts import selectors
 from dashboard.accounts.access import Access, access_for
+from dashboard.core import actor
 from dashboard.core.permissions import needs_of
 from dashboard.core.roles import SITE_PERMISSIONS, Permission, SiteRole, who_could
 
@@ -26,7 +29,8 @@ class Permissions:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         request.access = Access()
-        return self._get_response(request)
+        with actor.acting(_actor(request)):
+            return self._get_response(request)
 
     def process_view(
         self, request: HttpRequest, view: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -41,6 +45,22 @@ class Permissions:
         if method not in declared:
             return HttpResponseNotAllowed(declared)
         return _judge(request, declared[method])
+
+
+def _actor(request: HttpRequest) -> actor.Actor:
+    user = request.user
+    address = client_address(request)
+    if not user.is_authenticated:
+        return actor.Actor(None, "somebody signed out", address, "page")
+    return actor.Actor(user.pk, user.email, address, "page")
+
+
+def client_address(request: HttpRequest) -> str | None:
+    """Whence a request comes; behind a proxy, what the proxy says (``ALLAUTH_TRUSTED_PROXY_COUNT``)."""
+    try:
+        return str(get_account_adapter().get_client_ip(request))
+    except PermissionDenied:
+        return None
 
 
 def _judge(request: HttpRequest, needed: Permission) -> HttpResponse | None:

@@ -13,6 +13,7 @@ from dashboard.fleet import selectors as fleet
 from dashboard.publish import services as publishing
 from dashboard.sitevpn import explain
 from dashboard.sitevpn import selectors as vpn
+from dashboard.sitevpn import services as vpn_services
 
 ACTIONS = ("initiate", "terminate", "rekey")
 SEVERITIES = (
@@ -69,6 +70,7 @@ def action(request: HttpRequest, op: str, uuid: UUID) -> HttpResponse:
         raise Http404
     site = request.access.site
     peer = vpn.peer(site.pk, uuid)
+    vpn_services.note_action(peer, op)
     for appliance in fleet.appliances_of(site.pk):
         if not publishing.request_action(str(appliance.uuid), op, str(peer.uuid)):
             error = "The workers cannot be reached, so nothing was done. Try again in a moment."

@@ -28,6 +28,11 @@ def sites_of(organization: Organization) -> list[Site]:
     return sites
 
 
+def organization_id_of(site_id: int) -> int:
+    """Whose a site is."""
+    return Site.objects.values_list("organization_id", flat=True).get(pk=site_id)
+
+
 def appliances_of(site_id: int) -> list[Appliance]:
     """The appliances of a site."""
     return list(Appliance.objects.filter(site_id=site_id).order_by("id"))

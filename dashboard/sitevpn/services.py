@@ -6,6 +6,7 @@ from typing import Any
 
 from django.db import transaction
 
+from dashboard.audit import services as audit
 from dashboard.core import keyring
 from dashboard.fleet import selectors as fleet
 from dashboard.publish import services as publishing
@@ -172,10 +173,34 @@ def save_peer(
         message = f"A peer called “{twin.name}” exists already; choose another name."
         raise Refused([Problem(field="name", rule="unique", message=message)])
     _keep_secrets(peer, secret, private_key, password)
+    before = audit.snapshot(Peer.objects.get(pk=peer.pk)) if peer.pk else None
     verb = "changed" if peer.pk else "added"
     peer.save()
+    _note(peer.site_id, "peer", verb, peer.name, peer.uuid, before, audit.snapshot(peer))
     _publish(peer.site_id, author_id, f"Peer {peer.name} {verb}")
     return peer
+
+
+def _note(
+    site_id: int,
+    kind: str,
+    verb: str,
+    name: str,
+    object_id: object = "",
+    before: dict[str, Any] | None = None,
+    after: dict[str, Any] | None = None,
+) -> None:
+    """One row of the change log, about something of a site."""
+    audit.record(
+        organization_id=fleet.organization_id_of(site_id),
+        site_id=site_id,
+        kind=kind,
+        verb=verb,
+        name=name,
+        object_id=object_id,
+        before=before,
+        after=after,
+    )
 
 
 def _keep_secrets(peer: Peer, secret: str, private_key: str, password: str) -> None:
@@ -223,8 +248,10 @@ def save_user(site_id: int, name: str, password: str, author_id: int | None) -> 
     owner = f"user:{user.uuid}"
     user.password_version = publishing.store_secret(password, owner)
     user.password_fingerprint = keyring.fingerprint(password, owner)
+    before = audit.snapshot(VpnUser.objects.get(pk=user.pk)) if user.pk else None
     verb = "changed" if user.pk else "added"
     user.save()
+    _note(site_id, "VPN user", verb, name, user.uuid, before, audit.snapshot(user))
     _publish(site_id, author_id, f"User {name} {verb}")
     return user
 
@@ -236,6 +263,7 @@ def delete_user(user: VpnUser, author_id: int | None) -> None:
     :raises Refused: if a peer would be left without anybody who may come in.
     """
     site_id, name = user.site_id, user.name
+    _note(site_id, "VPN user", "removed", name, user.uuid, audit.snapshot(user), {})
     user.delete()
     _publish(site_id, author_id, f"User {name} removed")
 
@@ -244,6 +272,7 @@ def delete_user(user: VpnUser, author_id: int | None) -> None:
 def delete_peer(peer: Peer, author_id: int | None) -> None:
     """Remove a peer; its tunnel goes down."""
     site_id, name = peer.site_id, peer.name
+    _note(site_id, "peer", "removed", name, peer.uuid, audit.snapshot(peer), {})
     peer.delete()
     _publish(site_id, author_id, f"Peer {name} removed")
 
@@ -254,8 +283,24 @@ def save_subnets(site_id: int, rows: list[tuple[str, str, bool]], author_id: int
 
     :raises Refused: if a peer's tunnel would not be valid any more; nothing is saved then.
     """
+    before = _subnets_in_words(site_id)
     LocalSubnet.objects.filter(site_id=site_id).delete()
     LocalSubnet.objects.bulk_create(
         LocalSubnet(site_id=site_id, subnet=subnet, name=name, in_vpn=in_vpn) for subnet, name, in_vpn in rows
     )
+    _note(site_id, "local subnets", "changed", "", "", before, _subnets_in_words(site_id))
     _publish(site_id, author_id, "Local subnets changed")
+
+
+def _subnets_in_words(site_id: int) -> dict[str, Any]:
+    rows = LocalSubnet.objects.filter(site_id=site_id).order_by("id")
+    return {
+        "in the VPN": [f"{row.subnet} {row.name}".strip() for row in rows if row.in_vpn],
+        "not in the VPN": [f"{row.subnet} {row.name}".strip() for row in rows if not row.in_vpn],
+    }
+
+
+@transaction.atomic
+def note_action(peer: Peer, op: str) -> None:
+    """Note in the change log that somebody asked a tunnel to go up, down or to rekey."""
+    _note(peer.site_id, "tunnel", op, peer.name, peer.uuid)

@@ -16,6 +16,7 @@ from dashboard.core.roles import ORGANIZATION_LABELS, SITE_LABELS, OrganizationR
 from dashboard.fleet import services as fleet
 from dashboard.fleet.models import Membership, Site, SiteAccess
 from dashboard.sitevpn import services as vpn
+from dashboard.sitevpn.forms import PeerForm
 from dashboard.sitevpn.models import Peer, VpnUser
 
 SECRET = "a secret of enough length"
@@ -66,19 +67,39 @@ def _member(site: Site, name: str, role: str, site_role: str = "") -> User:
     return user
 
 
+def _subnets(*subnets: str) -> dict[str, Any]:
+    """The form of local subnets, all of them new."""
+    management = {"subnets-TOTAL_FORMS": len(subnets), "subnets-INITIAL_FORMS": 0}
+    rows = {f"subnets-{number}-subnet": subnet for number, subnet in enumerate(subnets)}
+    return management | rows | {f"subnets-{number}-in_vpn": "on" for number in range(len(subnets))}
+
+
+def _peer(world: World) -> dict[str, Any]:
+    """The form of a peer with everything as it is offered."""
+    form = PeerForm(instance=Peer(site=world.site))
+    fields = {name: form[name].value() for name in form.fields}
+    sent = {name: value for name, value in fields.items() if value not in (None, False, "")}
+    return sent | {"name": "Second", "remote": "192.0.2.9", "remote_subnets": "10.2.0.0/24", "edit": 1}
+
+
 # Address by its name: the parameters of a real object.
 SAMPLES: dict[str, Callable[[World], dict[str, Any]]] = {
     "peer": lambda world: {"uuid": world.peer.uuid},
     "peer-delete": lambda world: {"uuid": world.peer.uuid},
     "peer-action": lambda world: {"uuid": world.peer.uuid, "op": "initiate"},
     "vpn-user-delete": lambda world: {"uuid": world.vpn_user.uuid},
+    "changelog-export": lambda world: {"form": "json"},
 }
-# What is posted, if an empty form would be answered like a missing object.
+# What is posted so that it is accepted: an address that writes has to leave a record (test_audit).
 BODIES: dict[str, Callable[[World], dict[str, Any]]] = {
+    "sitevpn": lambda world: _subnets("10.1.0.0/24", "10.9.0.0/24"),
+    "peer": lambda world: {**_peer(world), "name": "Branch two", "edit": world.peer.edit},
+    "peer-new": lambda world: {**_peer(world), "remote_subnets": "10.3.0.0/24", "secret": SECRET},
+    "vpn-users": lambda world: {"user_name": "second", "user_password": SECRET},
     "switch": lambda world: {"place": f"{world.site.organization.uuid}/{world.site.uuid}"},
 }
 # Addresses with a parameter that tells no object of an organization apart: a stranger is answered as everybody is.
-NOBODYS: set[str] = set()
+NOBODYS: set[str] = {"changelog-export"}
 
 
 def nothing(kwargs: dict[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,1 @@
+"""The change log: who has changed what, when, and from where."""
