@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import json
 import os
 import signal
 import statistics
@@ -53,9 +54,20 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
                 for row in rows:
                     say(f"round {number + 1} of {rounds}, {wire} wire: {row.path} {row.cipher.name}")
                     _one(ends, sink, row, wire, plan, directory, figures, problems)
+                    _save(options.save, figures, number, began, problems)
             if native and not options.paths:
                 _many(ends, sink, plan, directory, figures, problems)
-    result = {
+                _save(options.save, figures, number + 1, began, problems)
+    result = _result(figures, rounds, began, problems)
+    if options.plot:
+        from appliance.bench.esp_plot import draw
+
+        draw(result, Path(options.plot))
+    return result
+
+
+def _result(figures: Figures, rounds: int, began: float, problems: list[str]) -> dict[str, Any]:
+    return {
         "cases": cases(figures),
         "ratios": ratios(figures),
         "further": further(figures),
@@ -63,11 +75,15 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         "seconds": round(time.monotonic() - began),
         "problems": problems,
     }
-    if options.plot:
-        from appliance.bench.esp_plot import draw
 
-        draw(result, Path(options.plot))
-    return result
+
+def _save(file: str | None, figures: Figures, rounds: int, began: float, problems: list[str]) -> None:
+    """What there is so far, so that a run that is ended early has not been for nothing; ``rounds`` are whole ones."""
+    if file:
+        target = Path(file)
+        fresh = target.with_name(target.name + ".new")
+        fresh.write_text(json.dumps(_result(figures, rounds, began, problems)))
+        fresh.replace(target)
 
 
 def say(text: str) -> None:

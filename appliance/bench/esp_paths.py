@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 from appliance.bench.esp_end import FIRST, INNER, OTHER, OUTER, EndConfig
+from appliance.bench.esp_tuning import tune
 from appliance.bench.stack import BenchError, wait
 from appliance.paths import ROOT
 from lab.net import Namespace, link
@@ -203,8 +204,9 @@ def tunnel(ends: Ends, variant: Variant, directory: Path) -> Iterator[Tunnel]:
 def _libipsec(ends: Ends, cipher: Cipher, directory: Path) -> Iterator[Tunnel]:
     daemons = {role: _charon(ends, role, cipher, directory) for role in OUTER}
     try:
-        for daemon in daemons.values():
+        for role, daemon in daemons.items():
             daemon.start()
+            tune(ends[role], daemon)
         with daemons["site"].session() as vici:
             for _ in vici.initiate({"child": "net1-1", "ike": "site", "timeout": "10000"}):
                 pass

@@ -31,6 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--quick", action="store_true", help="esp: one round of fewer cases, under three minutes")
     parser.add_argument("--rounds", type=int, default=3, help="esp: how often each path is measured")
     parser.add_argument("--paths", metavar="LIST", help="esp: only these, such as native,libipsec")
+    parser.add_argument("--save", metavar="FILE", help="esp: write what there is after each tunnel")
     parser.add_argument("--plot", metavar="FILE", help="esp: draw the figures as PNG")
     parser.add_argument("--rows", type=int, default=100_000, help="log: how many events it holds before")
 

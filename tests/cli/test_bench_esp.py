@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
 from appliance.bench import esp
 from appliance.bench.esp_paths import CIPHERS, Ends, suite_of, variants
+from appliance.bench.esp_tuning import widen
 from lab.net import destroy
 from lab.packets import Sink, trial
 
@@ -55,6 +60,35 @@ def test_without_the_native_path_its_cases_are_left_out() -> None:
 def test_the_suite_of_strongswan_is_read_back() -> None:
     assert suite_of({"encr-alg": "AES_GCM_16", "encr-keysize": "128"}) == "aes128gcm16"
     assert suite_of({"encr-alg": "AES_CBC", "encr-keysize": "256", "integ-alg": "HMAC_SHA1_96"}) == "aes256-sha1"
+
+
+def test_what_there_is_so_far_can_be_saved(tmp_path: Path) -> None:
+    file = tmp_path / "so-far.json"
+    esp._save(str(file), figures("plain", 4.0, 0.5, 5.0), 1, 0.0, ["one tunnel did not come up"])
+    seen = json.loads(file.read_text())
+    assert (seen["rounds"], seen["problems"]) == (1, ["one tunnel did not come up"])
+    assert seen["ratios"]["plain"]["gcm_tcp_libipsec"] == 8.0
+    assert [entry.name for entry in tmp_path.iterdir()] == ["so-far.json"]
+
+
+def test_the_buffers_of_a_process_are_raised() -> None:
+    """The sockets of another process, as those of strongSwan, and no other sockets of it."""
+    if os.geteuid() != 0:
+        pytest.skip("raises buffers past the system's limit")
+    script = (
+        "import socket, sys; udp = socket.socket(type=socket.SOCK_DGRAM); tcp = socket.socket()\n"
+        "before = tcp.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF); print(flush=True); sys.stdin.readline()\n"
+        "print(udp.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF))\n"
+        "print(tcp.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) - before)"
+    )
+    command = [sys.executable, "-c", script]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        assert widen(process.pid, 4 << 20) == 1
+        octets, changed = process.communicate("\n", timeout=10)[0].split()
+    assert int(octets) >= 4 << 20  # the kernel doubles it for its own use
+    assert int(changed) == 0
 
 
 @pytest.mark.lab

@@ -29,7 +29,7 @@ _PRIORITY_OWN, _PRIORITY_TUNNEL = 218, 219
 _PROTOCOL = 99  # marks the routes as ours for people who look
 _THROW, _RTN_THROW = "throw", 9  # stands for a source: look further, in the main table
 _FAMILIES = (socket.AF_INET, socket.AF_INET6)
-_QUEUE = 2000  # packets; the kernel's 500 overflow while whoever reads the device waits for a processor
+QUEUE = 2000  # packets; the kernel's 500 overflow while whoever reads the device waits for a processor
 
 
 class RoutesError(Exception):
@@ -87,7 +87,7 @@ class Routes:
         self._ip = IPRoute()
         self._where = f"dev {device} table {TABLE} proto {_PROTOCOL}"
         self._index = self._ip.link_lookup(ifname=device)[0]
-        self._ip.link("set", index=self._index, state="up", mtu=mtu, txqlen=_QUEUE)
+        self._ip.link("set", index=self._index, state="up", mtu=mtu, txqlen=QUEUE)
         if keep:
             self._take_over()
         else:

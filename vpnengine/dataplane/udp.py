@@ -16,7 +16,7 @@ NON_ESP_MARKER = b"\0\0\0\0"  # RFC 3948 section 2.2
 MAX_DATAGRAM = 65_535
 _IP_PKTINFO = 8  # linux/in.h; the socket module of Python 3.11 does not name it
 _SO_SNDBUFFORCE, _SO_RCVBUFFORCE = 32, 33  # asm-generic/socket.h
-_BUFFER = 4 << 20
+BUFFER = 4 << 20  # octets, each way
 _CONTROL = socket.CMSG_SPACE(40)
 
 
@@ -58,7 +58,7 @@ def _set_options(sock: socket.socket) -> None:
         sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
     for option in (_SO_RCVBUFFORCE, _SO_SNDBUFFORCE):
-        sock.setsockopt(socket.SOL_SOCKET, option, _BUFFER)
+        sock.setsockopt(socket.SOL_SOCKET, option, BUFFER)
     # Without NET_ADMIN there is no tunnel device either, so there is nothing to stay out of.
     with contextlib.suppress(PermissionError):
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, MARK)
