@@ -7,6 +7,7 @@ import json
 import threading
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -315,3 +316,39 @@ async def test_a_large_document_is_not_overtaken_by_a_small_one_that_came_later(
     results = await asyncio.gather(first, second)
     assert [result["revision"] for result in results] == [2, 3]
     assert running.engine.config.revision == 3 and len(running.engine.config.peers) == 1
+
+
+async def test_a_dry_run_says_what_would_be_and_changes_nothing(running: Running) -> None:
+    policies, events = list(running.dataplane.policies), running.engine.journal.last
+    changed = SILENT | {"phase2": {"lifetime_s": 1800}}
+    wanted = running.document(changed, many(1)[0], revision=2)
+    told = await running.request("apply", config=wanted, dry_run=True)
+    assert (told["revision"], told["added"], told["changed"], told["removed"]) == (2, ["p0"], ["branch"], [])
+    assert [(row["name"], row["effect"], row["fields"]) for row in told["effects"]] == [
+        ("Branch", "phase2", ["phase2"]),
+        ("P0", "added", []),
+    ]
+    assert told["left_out"] == [] and SECRET not in json.dumps(told)
+    assert running.engine.config.revision == 1 and running.engine.journal.last == events
+    assert list(running.dataplane.policies) == policies
+
+    carried = await running.request("apply", config=wanted)
+    assert {name: carried[name] for name in carried} == {name: told[name] for name in carried}
+    assert running.engine.config.revision == 2
+
+
+async def test_a_dry_run_refuses_what_an_apply_would(running: Running) -> None:
+    with pytest.raises(Refused) as caught:
+        await running.request("apply", config=document(*many(1), listen=ports(), revision=9), dry_run=True)
+    assert [(p.field, p.rule) for p in caught.value.problems] == [("listen", "restart_needed")]
+    with pytest.raises(Refused):
+        await running.request("apply", config={"peers": [{}]}, dry_run=True)
+    assert running.engine.config.revision == 1
+
+
+async def test_a_dry_run_names_the_peer_that_would_be_left_out(running: Running) -> None:
+    row = SILENT | {"local_subnets": ["10.1.0.1/32"], "remote_subnets": ["127.0.0.77/32"]}
+    config = running.document(row | {"phase2": {"mode": "transport"}}, revision=2)
+    running.dataplane.capabilities = replace(running.dataplane.capabilities, transport=False)
+    told = await running.request("apply", config=config, dry_run=True)
+    assert [problem["field"] for problem in told["left_out"]] == ["peers.0.phase2.mode"]

@@ -144,6 +144,9 @@ class ControlServer:
         try:
             box = [await asyncio.to_thread(_read, request)]
             revision = box[0].revision
+            if request.dry_run:
+                trial = await self._engine.try_out(box.pop())
+                return Answer(id=request.id, ok=True, result=trial.as_dict())
             difference = await self._engine.apply(box.pop())
         except Refused as refused:
             return _refusal(request.id, refused.problems)

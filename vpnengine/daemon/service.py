@@ -31,6 +31,7 @@ from vpnengine.daemon.lag import LagMeter
 from vpnengine.daemon.reconcile import Difference, Plan, make_plan
 from vpnengine.daemon.reporting import Reporter
 from vpnengine.daemon.resolver import Resolver
+from vpnengine.daemon.trial import Trial, make_trial
 from vpnengine.daemon.unusable import Unusable, unusable_event
 from vpnengine.dataplane import udp
 from vpnengine.dataplane.base import SLICE_S, DataPlane, DataPlaneError, Policy
@@ -325,6 +326,19 @@ class Engine:
         async with self._applying:
             return await self._apply(box)
 
+    async def try_out(self, config: EngineConfig) -> Trial:
+        """What ``apply`` would do now. Nothing is changed.
+
+        :raises Refused: for whatever ``apply`` would refuse.
+        """
+        box = [config]
+        del config
+        async with self._applying:
+            plan = await asyncio.to_thread(self._plan, box, False)
+            if plan.problems:
+                raise Refused(list(plan.problems))
+            return make_trial(self._endpoint, self.config, plan)
+
     async def _apply(self, box: list[EngineConfig]) -> Difference:
         plan = await asyncio.to_thread(self._plan, box)
         if plan.problems:
@@ -341,11 +355,11 @@ class Engine:
             gc.freeze()
         return plan.difference
 
-    def _plan(self, box: list[EngineConfig]) -> Plan:
+    def _plan(self, box: list[EngineConfig], prepare: bool = True) -> Plan:
         """On another thread: whatever takes long and changes nothing. The document in the box is used up."""
         config = box.pop()
         plan = make_plan(self.config, config, self._dataplane.capabilities)
-        if plan.effective and not plan.problems:
+        if prepare and plan.effective and not plan.problems:
             self._dataplane.prepare(plan.policies)
         rows = list(config.peers)
         del config

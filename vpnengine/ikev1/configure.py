@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Collection
 
 from vpnengine.contract.config import EngineConfig, PeerConfig, StartMode
+from vpnengine.contract.difference import PHASE1_FIELDS, PHASE2_FIELDS, changed_fields
 from vpnengine.contract.remote_access import ConfigServer
 from vpnengine.ikev1 import addresses, clients, informational, lifecycle, negotiate, pairs, signature_proof
 from vpnengine.ikev1.core import Core
 from vpnengine.ikev1.interface import Changes
-from vpnengine.ikev1.model import Peer, make_peer
+from vpnengine.ikev1.model import Pair, Peer, make_peer
 
 AT_ONCE = 32
-_PHASE1_FIELDS = (
-    *("remote", "alternates", "local_address", "local_identity", "remote_identity", "exchange", "phase1"),
-    *("xauth", "mode_config", "nat_traversal", "authentication", "psk", "certificate", "private_key", "trusted_cas"),
-)
-_PHASE2_FIELDS = ("phase2",)
 
 
 def configure(core: Core, config: EngineConfig, changes: Changes | None = None) -> None:
@@ -122,10 +119,9 @@ def _check_again(core: Core, peer: Peer) -> None:
 
 def _change(core: Core, peer: Peer, config: PeerConfig) -> None:
     """Tear down only what the change touches."""
-    changed = {name for name in type(config).model_fields if getattr(config, name) != getattr(peer.config, name)}
+    changed = changed_fields(peer.config, config)
     fresh = make_peer(config)
-    served = peer.clients and isinstance(peer.config.mode_config, ConfigServer)
-    if changed & set(_PHASE1_FIELDS) or served or peer.assigned:
+    if _rebuilds(peer, changed):
         _remove(core, peer)
         core.peers[peer.id] = fresh
         _begin(core, fresh)
@@ -138,13 +134,37 @@ def _change(core: Core, peer: Peer, config: PeerConfig) -> None:
         negotiate.want_all(core, peer)
 
 
-def _renew(core: Core, peer: Peer, fresh: Peer, changed: set[str]) -> None:
+def _rebuilds(peer: Peer, changed: Collection[str]) -> bool:
+    """True if phase 1 cannot outlive a change of these fields."""
+    served = bool(peer.clients) and isinstance(peer.config.mode_config, ConfigServer)
+    return bool(PHASE1_FIELDS.intersection(changed)) or served or bool(peer.assigned)
+
+
+def would_end(core: Core, peer_id: str, config: PeerConfig | None) -> int:
+    """How many IPsec SA pairs of a peer would end if it were configured so; None removes it. Nothing is changed."""
+    peer = core.peers.get(peer_id)
+    if peer is None:
+        return 0
+    pairs_now = [pair for one in clients.everyone(peer) for pair in one.pairs]
+    changed = changed_fields(peer.config, config) if config is not None else frozenset()
+    if config is None or (changed and _rebuilds(peer, changed)):
+        return len(pairs_now)
+    return len(_gone(pairs_now, make_peer(config), changed)) if changed else 0
+
+
+def _gone(held: Collection[Pair], fresh: Peer, changed: Collection[str]) -> list[Pair]:
+    """The pairs that have no place in a peer's new configuration."""
+    renewed = not PHASE2_FIELDS.isdisjoint(changed)
+    return [pair for pair in held if renewed or not fresh.accepts(pair.params.selector)]
+
+
+def _renew(core: Core, peer: Peer, fresh: Peer, changed: Collection[str]) -> None:
     """Give a peer, or a gateway of a row, its new configuration."""
     peer.config, peer.credentials = fresh.config, fresh.credentials
     peer.selectors, peer.wider = fresh.selectors, fresh.wider
     if "crl" in changed:
         _check_again(core, peer)
-    gone = [p for p in peer.pairs if not peer.accepts(p.params.selector) or changed & set(_PHASE2_FIELDS)]
+    gone = _gone(peer.pairs, fresh, changed)
     sa = peer.current()
     if sa is not None:
         informational.send_delete_esp(core, sa, [p.params.spi_in for p in gone])

@@ -167,6 +167,10 @@ class IkeEndpoint:
         live = {pair.params.selector for pair in agreed}
         return all(selector in live for selector in selectors)
 
+    def would_end(self, peer_id: str, config: PeerConfig | None) -> int:
+        """How many IPsec SA pairs a peer has that would end if it were configured so; None removes it."""
+        return configure.would_end(self._core, peer_id, config)
+
     def pursued(self, peer_id: str) -> Pursuit:
         """What is being tried for a peer at present."""
         row = self._core.peers.get(peer_id)
