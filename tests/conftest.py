@@ -21,6 +21,7 @@ TIMED = ("lab", "browser")
 def pytest_addoption(parser: pytest.Parser) -> None:
     """A guest that cannot be had fails the tests that need it: nobody shall miss them unawares."""
     parser.addoption("--no-guest", action="store_true", help="skip the tests that need the booted guest")
+    parser.addoption("--page-shots", action="store_true", help="draw every page of the sweep in docs/images/pages")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

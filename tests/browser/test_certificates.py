@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from lab.topology import FAR_HOST, GATEWAY_OUTER, GATEWAY_SUBNETS, SITE_SUBNETS, Topology
-from tests.browser.test_pages import violations
+from tests.browser.sweep import violations
 from tests.lab.test_certificates import Certified, issue
 from tests.stack import Stack, add_subnet, claim_by_form, eventually, fill_peer
 

@@ -11,19 +11,15 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from lab.topology import GATEWAY_OUTER, GATEWAY_SUBNETS, SITE_SUBNETS, Topology
+from tests.browser.sweep import PAGES, SHOTS, faults, violations
 from tests.stack import Stack, add_subnet, claim_by_form, fill_peer
 from vpnengine.daemon.client import ControlClient
 
 pytestmark = [pytest.mark.lab, pytest.mark.browser, pytest.mark.timeout(240)]
 WRONG = "not what the other side has"
-RULES = {
-    "runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"],
-    "resultTypes": ["violations"],
-}
 
 
 @pytest.fixture(scope="module")
@@ -70,40 +66,69 @@ def stack(appliance: tuple[Stack, Any], page: Page) -> Stack:
     return appliance[0]
 
 
-def violations(page: Page) -> list[tuple[str, list[str]]]:
-    """What axe-core finds: (rule, elements)."""
-    found = Axe().run(page, options=RULES).response["violations"]
-    return [(item["id"], [node["html"][:200] for node in item["nodes"]]) for item in found]
-
-
 def open_failure(page: Page, stack: Stack) -> None:
     page.goto(stack.address + "/events/?severity=error")
     page.locator(".log-row", has_text="failed to pre-process ph1 packet").first.click(timeout=20_000)
     expect(page.locator("#d-title")).to_have_text("The pre-shared secrets are probably different")
 
 
+@pytest.mark.timeout(900)
+def test_every_page_in_every_width_and_theme(
+    stack: Stack, context: BrowserContext, request: pytest.FixtureRequest
+) -> None:
+    """Axe finds nothing, nothing is wider than the window, and the console stays silent."""
+    shots = SHOTS if request.config.getoption("--page-shots") else None
+    found = []
+    for name, visit in PAGES.items():
+        if not visit.signed_in:
+            continue
+        page = context.new_page()
+        found += faults(page, name, stack, shots)
+        page.close()
+    context.clear_cookies()
+    for name in (name for name, visit in PAGES.items() if not visit.signed_in):
+        found += faults(context.new_page(), name, stack, shots)
+    assert found == []
+
+
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_pages_are_accessible(stack: Stack, page: Page, theme: Any) -> None:
+def test_opened_parts_are_accessible(stack: Stack, page: Page, theme: Any) -> None:
     page.emulate_media(color_scheme=theme)
     for width in (1440, 390):
         page.set_viewport_size({"width": width, "height": 900})
-        page.goto(stack.address + "/status/")
-        expect(page.locator(".failure")).to_be_visible()
-        assert violations(page) == [], ("status", width)
         open_failure(page, stack)
         assert violations(page) == [], ("events", width)
         page.goto(stack.address + "/vpn/")
-        expect(page.locator("[data-peer]")).not_to_have_text("…")
-        assert violations(page) == [], ("vpn", width)
         page.click("[role=table] a:has-text('Branch')")
         page.select_option("[name=preset]", "custom")
         page.click("#advanced > summary")
         page.fill("[name=remote_subnets]", "nonsense")
         expect(page.locator(".field-error")).to_be_visible()
         assert violations(page) == [], ("peer", width)
-    page.context.clear_cookies()
-    page.goto(stack.address + "/account/login/")
-    assert violations(page) == [], "login"
+        page.click("[popovertarget=account-menu]")
+        expect(page.get_by_role("button", name="Sign out")).to_be_visible()
+        assert violations(page) == [], ("account", width)
+
+
+def test_the_menu_is_beside_the_page_or_a_drawer(stack: Stack, page: Page) -> None:
+    page.goto(stack.address + "/status/")
+    menu = page.get_by_role("navigation", name="Main")
+    expect(menu.locator("[aria-current=page]")).to_have_text("VPN status")
+    page.set_viewport_size({"width": 390, "height": 900})
+    expect(menu).to_be_hidden()
+    page.get_by_role("button", name="Menu", exact=True).focus()
+    page.keyboard.press("Enter")
+    expect(menu).to_be_visible()
+    assert violations(page) == []
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.closest('nav')?.id") == "menu"
+    page.keyboard.press("Escape")
+    expect(menu).to_be_hidden()
+    expect(page.get_by_role("button", name="Menu", exact=True)).to_be_focused()
+    page.get_by_role("button", name="Menu", exact=True).click()
+    menu.get_by_role("link", name="Event Log").click()
+    page.wait_for_url("**/events/")
+    expect(menu).to_be_hidden()
 
 
 def test_a_failure_says_what_to_do_and_leads_there(stack: Stack, page: Page) -> None:
