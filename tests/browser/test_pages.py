@@ -88,7 +88,7 @@ def test_every_page_in_every_width_and_theme(
     context.clear_cookies()
     for name in (name for name, visit in PAGES.items() if not visit.signed_in):
         found += faults(context.new_page(), name, stack, shots)
-    assert found == []
+    assert not found, "\n".join(found)
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
