@@ -33,6 +33,11 @@ def organization_id_of(site_id: int) -> int:
     return Site.objects.values_list("organization_id", flat=True).get(pk=site_id)
 
 
+def site_id_of(appliance_id: int) -> int:
+    """Where an appliance stands."""
+    return Appliance.objects.values_list("site_id", flat=True).get(pk=appliance_id)
+
+
 def appliances_of(site_id: int) -> list[Appliance]:
     """The appliances of a site."""
     return list(Appliance.objects.filter(site_id=site_id).order_by("id"))

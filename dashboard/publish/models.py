@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.conf import settings
+from django.core.serializers.json import DjangoJSONEncoder
 from django.db import models
 
 
@@ -15,7 +16,12 @@ class SecretVersion(models.Model):
 
 
 class Revision(models.Model):
-    """One immutable configuration document; its secrets are references to ``SecretVersion``."""
+    """One immutable configuration document; its secrets are references to ``SecretVersion``.
+
+    ``rows`` are what it was compiled from (``publish.sources``). With ``confirm_by`` it goes back to the last good
+    revision unless it is ``confirmed`` before; then it is ``taken_back``. ``digest`` is what the engine called the
+    document when it applied it.
+    """
 
     class State(models.TextChoices):
         """What the engine made of it."""
@@ -34,6 +40,11 @@ class Revision(models.Model):
     state = models.CharField(max_length=12, choices=State.choices, default=State.PENDING)
     observed = models.DateTimeField(null=True)
     problems = models.JSONField(default=list)
+    rows = models.JSONField(null=True, encoder=DjangoJSONEncoder)
+    digest = models.CharField(max_length=64, blank=True)
+    confirm_by = models.DateTimeField(null=True)
+    confirmed = models.DateTimeField(null=True)
+    taken_back = models.DateTimeField(null=True)
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["appliance", "number"], name="one_revision_number")]

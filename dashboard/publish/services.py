@@ -12,12 +12,14 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 from django.utils.module_loading import import_string
+from django.utils.translation import gettext as _
 
 from dashboard.core import keyring
 from dashboard.core.redis import client, status_key
 from dashboard.fleet import selectors as fleet
+from dashboard.publish import changes, history, sources
 from dashboard.publish.models import Outbox, Revision, SecretVersion
-from vpnengine.contract.problems import Refused
+from vpnengine.contract.problems import Problem, Refused
 
 log = logging.getLogger(__name__)
 MAX_BACKOFF_S = 60
@@ -39,8 +41,13 @@ def reveal_secret(version: int) -> str:
 def publish(*, appliance_id: int, document: dict[str, Any], author_id: int | None, comment: str = "") -> Revision:
     """Store a new revision and its outbox row; poke a worker when the transaction has committed.
 
-    In ``document`` each secret is ``{"$secret": version}``.
+    In ``document`` each secret is ``{"$secret": version}``. The present note (``publish.changes``) gives the comment,
+    if it has one, and says until when the revision has to be confirmed.
+
+    :raises Refused: if it has to be confirmed and there is nothing to go back to.
     """
+    note, site_id = changes.present(), fleet.site_id_of(appliance_id)
+    confirm_by = history.deadline(appliance_id, note.confirm_minutes, timezone.now())
     last = Revision.objects.filter(appliance_id=appliance_id).order_by("-number").first()
     number = last.number + 1 if last else 1
     Revision.objects.filter(appliance_id=appliance_id, state=Revision.State.PENDING).update(
@@ -51,8 +58,14 @@ def publish(*, appliance_id: int, document: dict[str, Any], author_id: int | Non
         number=number,
         document={**document, "revision": number},
         author_id=author_id,
-        comment=comment,
+        comment=(note.comment or comment)[: changes.MAX_COMMENT],
+        rows=sources.take(site_id),
+        confirm_by=confirm_by,
     )
+    if confirm_by and history.last_good(appliance_id, number) is None:
+        message = _("There is no earlier revision to go back to; save without asking for a confirmation.")
+        raise Refused([Problem(field="", rule="nothing_to_go_back_to", message=message)])
+    note.published.append(revision.pk)
     Outbox.objects.update_or_create(
         appliance_id=appliance_id, defaults={"attempts": 0, "due": timezone.now(), "reason": ""}
     )
@@ -85,7 +98,7 @@ def deliver(appliance_uuid: str) -> None:
 def _apply(revision: Revision) -> None:
     gateway = import_string(settings.CULVERT_ENGINE_GATEWAY)()
     try:
-        gateway.request("apply", config=_resolved(revision.document))
+        applied = gateway.request("apply", config=_resolved(revision.document))
     except Refused as refused:
         problems = [problem.model_dump() for problem in refused.problems]
         _observe(revision, Revision.State.REFUSED, problems)
@@ -93,7 +106,7 @@ def _apply(revision: Revision) -> None:
     except (gateway.Unavailable, keyring.KeyringError) as error:
         _postpone(revision, str(error))
     else:
-        _observe(revision, Revision.State.APPLIED, [])
+        _observe(revision, Revision.State.APPLIED, [], applied.get("digest", ""))
         Outbox.objects.filter(appliance_id=revision.appliance_id).delete()
 
 
@@ -111,8 +124,10 @@ def with_secrets(part: Any, fill: Callable[[str, int], str], name: str = "") -> 
     return [with_secrets(value, fill, name) for value in part] if isinstance(part, list) else part
 
 
-def _observe(revision: Revision, state: Revision.State, problems: list[dict[str, str]]) -> None:
-    Revision.objects.filter(pk=revision.pk).update(state=state, observed=timezone.now(), problems=problems)
+def _observe(revision: Revision, state: Revision.State, problems: list[dict[str, str]], digest: str = "") -> None:
+    Revision.objects.filter(pk=revision.pk).update(
+        state=state, observed=timezone.now(), problems=problems, digest=digest
+    )
 
 
 def _postpone(revision: Revision, reason: str) -> None:
@@ -124,7 +139,8 @@ def _postpone(revision: Revision, reason: str) -> None:
 
 
 def sweep() -> None:
-    """Find lost pokes, and engines that run another revision than the newest."""
+    """Undo what was not confirmed; find lost pokes, and engines that run something else than the newest revision."""
+    history.go_back_where_due()
     for row in Outbox.objects.select_related("appliance").filter(due__lte=timezone.now()):
         deliver(str(row.appliance.uuid))
     local = fleet.local_appliance()
@@ -132,9 +148,16 @@ def sweep() -> None:
         return
     status = read_status(local.uuid)
     newest = Revision.objects.filter(appliance=local).order_by("-number").first()
-    if status and newest and newest.state == Revision.State.APPLIED and status.get("revision") != newest.number:
-        log.warning("the engine runs revision %s instead of %s", status.get("revision"), newest.number)
+    if status and newest and newest.state == Revision.State.APPLIED and not runs(status, newest):
+        log.warning("the engine runs revision %s instead of %s, or changed", status.get("revision"), newest.number)
         deliver(str(local.uuid))
+
+
+def runs(status: dict[str, Any], revision: Revision) -> bool:
+    """Whether an engine says that it runs exactly what a revision says."""
+    if status.get("revision") != revision.number:
+        return False
+    return not revision.digest or status.get("digest", revision.digest) == revision.digest
 
 
 def read_status(appliance_uuid: object) -> dict[str, Any] | None:

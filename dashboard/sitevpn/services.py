@@ -141,7 +141,11 @@ def subnet_problems(site_id: int, subnets: list[str], peer_uuid: str | None) -> 
     return []
 
 
-def _publish(site_id: int, author_id: int | None, comment: str) -> None:
+def publish_site(site_id: int, author_id: int | None, comment: str) -> None:
+    """Compile a site and publish it to its appliances.
+
+    :raises Refused: if the configuration is not valid.
+    """
     document = compile_site(site_id)
     check(document, secrets=True)
     for appliance in fleet.appliances_of(site_id):
@@ -177,7 +181,7 @@ def save_peer(
     verb = "changed" if peer.pk else "added"
     peer.save()
     _note(peer.site_id, "peer", verb, peer.name, peer.uuid, before, audit.snapshot(peer))
-    _publish(peer.site_id, author_id, f"Peer {peer.name} {verb}")
+    publish_site(peer.site_id, author_id, f"Peer {peer.name} {verb}")
     return peer
 
 
@@ -252,7 +256,7 @@ def save_user(site_id: int, name: str, password: str, author_id: int | None) -> 
     verb = "changed" if user.pk else "added"
     user.save()
     _note(site_id, "VPN user", verb, name, user.uuid, before, audit.snapshot(user))
-    _publish(site_id, author_id, f"User {name} {verb}")
+    publish_site(site_id, author_id, f"User {name} {verb}")
     return user
 
 
@@ -265,7 +269,7 @@ def delete_user(user: VpnUser, author_id: int | None) -> None:
     site_id, name = user.site_id, user.name
     _note(site_id, "VPN user", "removed", name, user.uuid, audit.snapshot(user), {})
     user.delete()
-    _publish(site_id, author_id, f"User {name} removed")
+    publish_site(site_id, author_id, f"User {name} removed")
 
 
 @transaction.atomic
@@ -274,7 +278,7 @@ def delete_peer(peer: Peer, author_id: int | None) -> None:
     site_id, name = peer.site_id, peer.name
     _note(site_id, "peer", "removed", name, peer.uuid, audit.snapshot(peer), {})
     peer.delete()
-    _publish(site_id, author_id, f"Peer {name} removed")
+    publish_site(site_id, author_id, f"Peer {name} removed")
 
 
 @transaction.atomic
@@ -289,7 +293,7 @@ def save_subnets(site_id: int, rows: list[tuple[str, str, bool]], author_id: int
         LocalSubnet(site_id=site_id, subnet=subnet, name=name, in_vpn=in_vpn) for subnet, name, in_vpn in rows
     )
     _note(site_id, "local subnets", "changed", "", "", before, _subnets_in_words(site_id))
-    _publish(site_id, author_id, "Local subnets changed")
+    publish_site(site_id, author_id, "Local subnets changed")
 
 
 def _subnets_in_words(site_id: int) -> dict[str, Any]:

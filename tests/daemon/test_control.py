@@ -15,6 +15,7 @@ import pytest
 
 from tests.cli.test_engine_and_ctl import PEER, SECRET, document, ports
 from vpnengine.contract.config import EngineConfig, parse_config
+from vpnengine.contract.digest import config_digest
 from vpnengine.contract.events import EventBody
 from vpnengine.contract.problems import Refused
 from vpnengine.contract.status import EngineStatus
@@ -352,3 +353,12 @@ async def test_a_dry_run_names_the_peer_that_would_be_left_out(running: Running)
     running.dataplane.capabilities = replace(running.dataplane.capabilities, transport=False)
     told = await running.request("apply", config=config, dry_run=True)
     assert [problem["field"] for problem in told["left_out"]] == ["peers.0.phase2.mode"]
+
+
+async def test_the_digest_tells_documents_of_one_number_apart_and_knows_no_secret(running: Running) -> None:
+    first = (await running.request("status"))["digest"]
+    assert first == config_digest(parse_config(running.document(SILENT, revision=1)))
+    other = await running.request("apply", config=running.document(SILENT | {"name": "Renamed"}, revision=1))
+    assert other["digest"] == (await running.request("status"))["digest"] != first
+    secret = SILENT | {"name": "Renamed", "psk": "quite another secret"}
+    assert (await running.request("apply", config=running.document(secret, revision=1)))["digest"] == other["digest"]

@@ -27,10 +27,10 @@ class _Request(BaseModel):
 class Apply(_Request):
     """Replace the whole configuration; ``config`` is an ``EngineConfig`` document.
 
-    The result is ``{"revision", "added": [peer ids], "changed": […], "removed": […], "unchanged": […]}``. With
-    ``dry_run`` nothing changes: it is refused for the same reasons, and the result has besides them ``"effects"``, an
-    item of ``contract.difference.PeerEffect`` for each peer that is not unchanged, and ``"left_out"``, the problems of
-    peers that the data path cannot carry.
+    The result is ``{"revision", "digest", "added": [peer ids], "changed": […], "removed": […], "unchanged": […]}``.
+    With ``dry_run`` nothing changes: it is refused for the same reasons, and the result has besides them ``"effects"``,
+    an item of ``contract.difference.PeerEffect`` for each peer that is not unchanged, and ``"left_out"``, the problems
+    of peers that the data path cannot carry.
     """
 
     op: Literal["apply"]

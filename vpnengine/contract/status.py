@@ -121,9 +121,13 @@ class DataPathStatus(_Model):
 
 
 class EngineStatus(_Model):
-    """The answer to ``status``; ``drops`` counts packets and datagrams by reason."""
+    """The answer to ``status``; ``drops`` counts packets and datagrams by reason.
+
+    ``digest`` is ``contract.digest.config_digest`` of the configuration that is in force.
+    """
 
     revision: int
+    digest: str = ""
     dataplane: str
     boot: str
     uptime_s: float

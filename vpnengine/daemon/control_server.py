@@ -147,10 +147,10 @@ class ControlServer:
             if request.dry_run:
                 trial = await self._engine.try_out(box.pop())
                 return Answer(id=request.id, ok=True, result=trial.as_dict())
-            difference = await self._engine.apply(box.pop())
+            difference, digest = await self._engine.apply(box.pop()), self._engine.digest
         except Refused as refused:
             return _refusal(request.id, refused.problems)
-        return Answer(id=request.id, ok=True, result={"revision": revision, **difference.as_dict()})
+        return Answer(id=request.id, ok=True, result={"revision": revision, "digest": digest, **difference.as_dict()})
 
     async def _initiate(self, request: Initiate) -> Answer:
         try:

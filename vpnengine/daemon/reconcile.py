@@ -7,6 +7,7 @@ from collections.abc import Container, Iterator
 from dataclasses import dataclass, fields
 
 from vpnengine.contract.config import EngineConfig, PeerConfig, StartMode
+from vpnengine.contract.digest import config_digest
 from vpnengine.contract.problems import Problem
 from vpnengine.dataplane.base import Capabilities, Policy
 from vpnengine.ikev1.credentials import credential_problems
@@ -61,6 +62,7 @@ class Plan:
     policies: tuple[Policy, ...]
     peers: dict[str, PeerConfig]
     config: EngineConfig
+    digest: str
     changes: Changes
     unusable: dict[str, Problem]
 
@@ -82,6 +84,7 @@ def make_plan(old: EngineConfig, new: EngineConfig, capabilities: Capabilities) 
         policies=tuple(_policies(config, unusable)),
         peers=after,
         config=config,
+        digest=config_digest(config),
         changes=_changes(before, after),
         unusable=unusable,
     )

@@ -84,6 +84,7 @@ class Engine:
     ) -> None:
         self._clock = clock or Clock()
         self.config = EngineConfig(listen=config.listen, dataplane=config.dataplane)
+        self.digest = ""
         self.journal = journal
         self.listeners: list[Callable[[list[Event]], None]] = []
         self.applied_hook: Callable[[EngineConfig], None] | None = None
@@ -345,6 +346,7 @@ class Engine:
             raise Refused(list(plan.problems))
         if plan.effective:
             self._commit(plan)
+            self.digest = plan.digest
             counts = {name: len(ids) for name, ids in plan.difference.as_dict().items()}
             await self._dataplane.settled()
             self.emit("engine.config.applied", revision=plan.config.revision, **counts)
@@ -422,6 +424,7 @@ class Engine:
         able = self._dataplane.capabilities
         head = EngineStatus(
             revision=self.config.revision,
+            digest=self.digest,
             dataplane=able.name,
             data_path=DataPathStatus(
                 name=able.name,

@@ -18,6 +18,7 @@ class Trial:
     """The outcome: peers by what happens to them, what that does to their tunnels, and who would be left out."""
 
     revision: int
+    digest: str
     difference: Difference
     effects: tuple[PeerEffect, ...]
     left_out: tuple[Problem, ...]
@@ -26,6 +27,7 @@ class Trial:
         """For the answer to ``apply`` with ``dry_run``."""
         return {
             "revision": self.revision,
+            "digest": self.digest,
             **self.difference.as_dict(),
             "effects": [effect.model_dump(mode="json") for effect in self.effects],
             "left_out": [problem.model_dump() for problem in self.left_out],
@@ -53,7 +55,7 @@ def make_trial(endpoint: IkeEndpoint, present: EngineConfig, plan: Plan) -> Tria
                 took_s=_took(endpoint.negotiations(peer_id, 0.0)),
             )
         )
-    return Trial(plan.config.revision, difference, tuple(effects), tuple(plan.unusable.values()))
+    return Trial(plan.config.revision, plan.digest, difference, tuple(effects), tuple(plan.unusable.values()))
 
 
 def _name(old: PeerConfig | None, new: PeerConfig | None) -> str:
