@@ -40,10 +40,11 @@ class Cell(BaseModel):
 
 
 class Difference(BaseModel):
-    """What this side accepts or offers against what the peer does.
+    """What this side accepts or offers against what the peer does: proposals, or the two ends of a tunnel.
 
-    ``ours`` and ``theirs`` list the proposals in words, the preferred ones first; ``nearest`` lays the two that
-    differ least beside each other, and is empty if a side has none.
+    ``ours`` and ``theirs`` list them in words, the preferred ones first; ``nearest`` lays the two that
+    differ least beside each other, and is empty if a side has none. ``offers`` does so with each of the first of
+    ``theirs``, in their order, beside what is nearest to it here.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -51,6 +52,7 @@ class Difference(BaseModel):
     ours: tuple[str, ...]
     theirs: tuple[str, ...]
     nearest: tuple[Cell, ...] = ()
+    offers: tuple[tuple[Cell, ...], ...] = ()
 
 
 class EventBody(BaseModel):

@@ -17,6 +17,7 @@ from vpnengine.isakmp import constants as c
 from vpnengine.isakmp.sa_payload import Attribute, Proposal, SecurityAssociation, Transform
 
 MAX_COMPARED = 64
+MAX_OFFERS = 8
 _ESN = "64-bit"
 _AH = "ah"
 _PROTOCOLS = (c.Protocol.ESP, c.Protocol.AH)
@@ -55,6 +56,7 @@ def compare(mine: Sequence[Cells], theirs: Sequence[Cells]) -> Difference:
         ours=tuple(map(str, ours)),
         theirs=tuple(map(str, others)),
         nearest=nearest[0].rows(nearest[1]) if nearest else (),
+        offers=tuple(min(ours, key=other.distance).rows(other) for other in others[:MAX_OFFERS]) if ours else (),
     )
 
 

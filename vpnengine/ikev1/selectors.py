@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from vpnengine.contract.events import Difference
 from vpnengine.esp.sa import Network, Selector, Span
 from vpnengine.esp.spans import AddressRange
 from vpnengine.ikev1.faults import LocalConfigFault
 from vpnengine.ikev1.identities import describe_span, identity_span, span_identity
 from vpnengine.ikev1.model import Peer
+from vpnengine.ikev1.proposals import Cells, compare
 from vpnengine.isakmp.constants import Notify
 from vpnengine.isakmp.payloads import Identification
 
@@ -53,7 +55,26 @@ def selector_fault(peer: Peer, local: Identification, remote: Identification) ->
         hint += f" {close}"
     else:
         hint += " Make Local subnets and Private subnets the mirror image of the peer's."
-    return LocalConfigFault("ike.phase2.selectors", hint=hint, evidence=evidence, notify=Notify.INVALID_ID_INFORMATION)
+    return LocalConfigFault(
+        "ike.phase2.selectors",
+        hint=hint,
+        evidence=evidence,
+        difference=selector_difference(peer, selector) if selector else None,
+        notify=Notify.INVALID_ID_INFORMATION,
+    )
+
+
+def selector_difference(peer: Peer, asked: Selector) -> Difference:
+    """The configured pairs against the one that the peer asks for, both as seen from here."""
+    return compare([_cells(own) for own in peer.selectors[:MAX_LISTED]], [_cells(asked)])
+
+
+def _cells(selector: Selector) -> Cells:
+    ports = (selector.local_port, selector.remote_port)
+    upper = "-".join(map(str, (selector.protocol, *ports))) if selector.protocol or any(ports) else ""
+    return Cells(
+        (("local subnet", str(selector.local)), ("remote subnet", str(selector.remote)), ("protocol and ports", upper))
+    )
 
 
 def _nearest(peer: Peer, asked: Selector) -> str | None:
