@@ -20,7 +20,7 @@ from redis import RedisError
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from dashboard.core.redis import INGEST, cursor_key, rewind_key, status_key
+from dashboard.core.redis import INGEST, cursor_key, engine_key, peers_key, rewind_key, status_key
 from vpnengine.contract.problems import Refused
 from vpnengine.daemon.client import AsyncControlClient, EngineUnavailable
 
@@ -44,6 +44,7 @@ class Agent:
         self._redis = aioredis.Redis.from_url(settings.REDIS_URL, retry=Retry(NoBackoff(), 0))
         self._news = asyncio.Event()
         self._down_since: float | None = None
+        self._told: dict[str, str] = {}
 
     async def run(self) -> None:
         """Run both directions; each waits for whatever is away."""
@@ -138,7 +139,29 @@ class Agent:
     async def _publish(self, appliance: str, status: dict[str, Any]) -> None:
         key, text = status_key(appliance), json.dumps(status)
         await self._redis.set(key, text, ex=STATUS_LIFE_S)
+        await self._publish_peers(appliance, status)
         await self._redis.publish(key, text)
+
+    async def _publish_peers(self, appliance: str, status: dict[str, Any]) -> None:
+        """The same one by one: a page with fifty peers of twenty thousand reads fifty. Only changes are sent."""
+        rows = {peer["id"]: json.dumps(peer) for peer in status.get("peers", ())}
+        head = {name: value for name, value in status.items() if name != "peers"} | {"at": time.time()}
+        changed = {ident: text for ident, text in rows.items() if self._told.get(ident) != text}
+        gone = [ident for ident in self._told if ident not in rows]
+        key = peers_key(appliance)
+        async with self._redis.pipeline(transaction=True) as pipe:
+            pipe.set(engine_key(appliance), json.dumps(head), ex=STATUS_LIFE_S)
+            if gone:
+                pipe.hdel(key, *gone)
+            if changed:
+                pipe.hset(key, mapping=changed)
+            pipe.hlen(key)
+            pipe.expire(key, STATUS_LIFE_S)
+            *_, there, _ = await pipe.execute()
+        # Redis may have been emptied, or begun with what another engine said.
+        self._told = rows if there == len(rows) else {}
+        if there > len(rows):
+            await self._redis.delete(key)
 
 
 async def _first(*coroutines: Any) -> None:

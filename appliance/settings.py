@@ -36,6 +36,7 @@ INSTALLED_APPS = [
     "dashboard.sitevpn",
     "dashboard.publish",
     "dashboard.eventlog",
+    "dashboard.insight",
     "dashboard.web",
 ]
 MIDDLEWARE = [

@@ -10,4 +10,5 @@ urlpatterns = [
     path("", include("dashboard.audit.urls")),
     path("", include("dashboard.sitevpn.urls")),
     path("", include("dashboard.eventlog.urls")),
+    path("", include("dashboard.insight.urls")),
 ]

@@ -33,3 +33,13 @@ def rewind_key(appliance: object) -> str:
 def status_key(appliance: object) -> str:
     """The newest status of one appliance's engine."""
     return f"culvert:status:{appliance}"
+
+
+def peers_key(appliance: object) -> str:
+    """A hash: the newest status of each peer of one appliance, by the peer's id."""
+    return f"culvert:peers:{appliance}"
+
+
+def engine_key(appliance: object) -> str:
+    """The newest status of one appliance's engine without its peers."""
+    return f"culvert:engine:{appliance}"

@@ -29,6 +29,19 @@ def after(organization_id: int, seq: int, limit: int = PAGE) -> list[dict[str, A
     return list(rows.values_list("body", flat=True)[:limit])
 
 
+def failure(organization_id: int, peer_id: str, code: str, time: float) -> dict[str, Any] | None:
+    """The event behind a peer's last failure: the newest with this code at about this time (s since 1970)."""
+    rows = EventRow.objects.filter(organization_id=organization_id, peer_id=peer_id, code=code)
+    body = rows.filter(time__range=(time - 2, time + 2)).order_by("-seq").values_list("body", flat=True).first()
+    return dict(body) if body else None
+
+
+def one(organization_id: int, peer_id: str, seq: int) -> dict[str, Any] | None:
+    """One event of a peer."""
+    row = EventRow.objects.filter(organization_id=organization_id, peer_id=peer_id, seq=seq).first()
+    return dict(row.body) if row else None
+
+
 def bounds(organization_id: int) -> tuple[int, int]:
     """The oldest kept and the last sequence number."""
     row = Sequence.objects.filter(organization_id=organization_id).first()

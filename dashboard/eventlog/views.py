@@ -15,7 +15,7 @@ from dashboard.sitevpn import explain
 from dashboard.sitevpn import selectors as vpn
 from dashboard.sitevpn import services as vpn_services
 
-ACTIONS = ("initiate", "terminate", "rekey")
+ACTIONS = ("initiate", "terminate", "rekey", "reset")
 SEVERITIES = (
     ("", "All"),
     ("error", "Errors"),

@@ -167,6 +167,26 @@ def read_status(appliance_uuid: object) -> dict[str, Any] | None:
     return status if status and status.get("engine") == "up" else None
 
 
+class EngineAway(Exception):
+    """The engine of an appliance cannot be asked now; the text is a sentence."""
+
+
+def ask(appliance_uuid: object, op: str, **fields: Any) -> Any:
+    """Ask the engine of an appliance a short question, and wait for its answer.
+
+    :raises EngineAway: if it does not answer. :raises Refused: with the engine's problems.
+    """
+    appliance = fleet.appliance(str(appliance_uuid))
+    if appliance is None or not appliance.is_local:
+        raise EngineAway("Only the appliance that this dashboard runs on can be asked.")
+    gateway = import_string(settings.CULVERT_ENGINE_GATEWAY)()
+    try:
+        return gateway.request(op, **fields)
+    except gateway.Unavailable as error:
+        log.debug("%s was not answered: %s", op, error)
+        raise EngineAway("The engine does not answer. It is started again by itself; look again in a moment.") from None
+
+
 def request_action(appliance_uuid: str, op: str, peer_id: str) -> bool:
     """Ask a worker to do what ``act`` does; False if none can be asked."""
     from dashboard.publish.tasks import act as task
@@ -180,9 +200,10 @@ def request_action(appliance_uuid: str, op: str, peer_id: str) -> bool:
 
 
 def act(*, appliance_uuid: str, op: str, peer_id: str) -> None:
-    """Bring up, tear down or rekey one peer."""
+    """Bring up, tear down, rekey or reset one peer."""
     gateway = import_string(settings.CULVERT_ENGINE_GATEWAY)()
     try:
-        gateway.request(op, peer=peer_id)
+        for step in ("terminate", "initiate") if op == "reset" else (op,):
+            gateway.request(step, peer=peer_id)
     except (Refused, gateway.Unavailable) as error:
         log.warning("%s of %s: %s", op, peer_id, error)

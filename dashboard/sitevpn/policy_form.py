@@ -42,6 +42,21 @@ def _preferred(name: str) -> tuple[bool, bool, int]:
     return cipher.weakness is not None, not cipher.is_aead, -bits
 
 
+_IKE_KINDS: dict[str, type[Algorithm]] = {"encryption": IkeEncryption, "hash": IkeHash, "group": DhGroup}
+
+
+def _ike_problem(parts: list[str], *, legacy: bool) -> str:
+    """What is wrong with a phase 1 proposal as typed; empty if nothing is."""
+    if len(parts) != len(_IKE_KINDS):
+        return "write encryption, hash and group with hyphens between them, like aes128-sha256-modp3072."
+    for value, (name, kind) in zip(parts, _IKE_KINDS.items(), strict=True):
+        if value not in set(kind):
+            return f"“{value[:40]}” is no {name} for phase 1; there are {', '.join(kind)}."
+        if (weakness := kind(value).weakness) and not legacy:
+            return f"{value} is weak: {weakness}. Choose another, or turn “Allow legacy algorithms” on."
+    return ""
+
+
 class PolicyForm(forms.Form):
     """A policy as a part of the peer's form; all fields count only if the preset is “Custom”."""
 
@@ -53,6 +68,12 @@ class PolicyForm(forms.Form):
     ike_encryption = forms.ChoiceField(label="Encryption", choices=grouped(IkeEncryption), required=False)
     ike_hash = forms.ChoiceField(label="Hash", choices=grouped(IkeHash), required=False)
     ike_group = forms.ChoiceField(label="Diffie-Hellman group", choices=grouped(DhGroup), required=False)
+    ike_also = forms.CharField(
+        label="Further proposals",
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 2, "spellcheck": "false"}),
+        help_text="Offered after the first one, one a line, like aes128-sha256-modp3072.",
+    )
     ike_lifetime = forms.IntegerField(label="Lifetime in seconds", min_value=60, max_value=86400, required=False)
     ike_lifetime_kb = forms.IntegerField(
         label="Lifetime in kilobytes",
@@ -114,6 +135,7 @@ class PolicyForm(forms.Form):
             "ike_encryption": ike["encryption"],
             "ike_hash": ike["hash"],
             "ike_group": ike["group"],
+            "ike_also": "\n".join("-".join(row[n] for n in _IKE_KINDS) for row in phase1["proposals"][1:]),
             "ike_lifetime": phase1["lifetime_s"],
             "ike_lifetime_kb": phase1.get("lifetime_kb"),
             "esp_encryption": list(dict.fromkeys(p["encryption"] for p in esp)),
@@ -135,7 +157,7 @@ class PolicyForm(forms.Form):
         ike = {"encryption": data["ike_encryption"], "hash": data["ike_hash"], "group": data["ike_group"]}
         return {
             "phase1": {
-                "proposals": [ike],
+                "proposals": [ike, *(row for row in self._further(data) if row != ike)],
                 "lifetime_s": data.get("ike_lifetime") or 28800,
                 "lifetime_kb": data.get("ike_lifetime_kb"),
             },
@@ -150,6 +172,22 @@ class PolicyForm(forms.Form):
             "legacy": data["legacy"],
             "replay_window": data.get("replay_window") or 64,
         }
+
+    def _further(self, data: dict[str, Any]) -> list[dict[str, str]]:
+        """The further phase 1 proposals, one a line. Errors name the line."""
+        found: list[dict[str, str]] = []
+        for number, line in enumerate(data.get("ike_also", "").splitlines(), 1):
+            parts = line.strip().lower().split("-")
+            row = dict(zip(_IKE_KINDS, parts, strict=False))
+            if not line.strip() or row in found:
+                continue
+            if problem := _ike_problem(parts, legacy=bool(data.get("legacy"))):
+                self.add_error("ike_also", f"Line {number}: {problem}")
+            else:
+                found.append(row)
+        if len(found) >= MAX_PROPOSALS:
+            self.add_error("ike_also", f"{len(found)} further proposals are too many; at most {MAX_PROPOSALS - 1}.")
+        return found
 
     def _require_choices(self, data: dict[str, Any]) -> None:
         for name in ("ike_encryption", "ike_hash", "ike_group", "esp_encryption"):

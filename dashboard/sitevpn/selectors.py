@@ -27,6 +27,14 @@ def peer(site_id: int, uuid: UUID) -> Peer:
     return get_object_or_404(Peer, site_id=site_id, uuid=uuid)
 
 
+def peer_at(site_ids: list[int], uuid: UUID) -> Peer:
+    """One peer at one of these sites.
+
+    :raises Http404: if there is none.
+    """
+    return get_object_or_404(Peer, site_id__in=site_ids, uuid=uuid)
+
+
 def users(site_id: int) -> list[VpnUser]:
     """The users of a site who may log in by XAUTH."""
     return list(VpnUser.objects.filter(site_id=site_id).order_by("name"))

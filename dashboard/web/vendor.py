@@ -66,6 +66,18 @@ PACKAGES = (
             "api": "api",
         },
     ),
+    Package(
+        "idiomorph",
+        "0.7.4",
+        "113bf6d2cbf8349c692e7e1f9c3db4c3d4d034d6adca19aeda5860b4c6bf34c1",
+        {"dist/idiomorph.esm.js": "idiomorph.js"},
+    ),
+    Package(
+        "uplot",
+        "1.6.32",
+        "4b8a8191e425658e3ea8c8c1314b0fc679c861ee3a1af2b20c7b16ba50b5133d",
+        {"dist/uPlot.esm.js": "uplot.js", "dist/uPlot.min.css": "uplot.min.css"},
+    ),
 )
 
 

@@ -65,6 +65,7 @@ PAGES: dict[str, Visit] = {
     "peer": Visit(newest_uuid("sitevpn_peer")),
     "peer-new": Visit(),
     "sitevpn": Visit(drawn="[data-peer]:not(:text-is('…'))"),
+    "status-peer": Visit(newest_uuid("sitevpn_peer"), drawn="#connection:text('live')"),
     "status": Visit(drawn=".peer-card"),
     "vpn-users": Visit(),
 }
@@ -75,6 +76,8 @@ EXCUSED: dict[str, str] = {
     "health": "for monitors",
     "home": "leads to another page",
     "sitevpn-state": "a part of the page",
+    "status-diagnosis": "a part of the page",
+    "status-facts": "a part of the page",
 }
 
 

@@ -87,6 +87,10 @@ SAMPLES: dict[str, Callable[[World], dict[str, Any]]] = {
     "peer": lambda world: {"uuid": world.peer.uuid},
     "peer-delete": lambda world: {"uuid": world.peer.uuid},
     "peer-action": lambda world: {"uuid": world.peer.uuid, "op": "initiate"},
+    "status-peer": lambda world: {"uuid": world.peer.uuid},
+    "status-facts": lambda world: {"uuid": world.peer.uuid},
+    "status-diagnosis": lambda world: {"uuid": world.peer.uuid},
+    "status-accept": lambda world: {"uuid": world.peer.uuid},
     "vpn-user-delete": lambda world: {"uuid": world.vpn_user.uuid},
     "changelog-export": lambda world: {"form": "json"},
 }

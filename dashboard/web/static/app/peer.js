@@ -42,6 +42,8 @@ function goToHash() {
 }
 addEventListener("hashchange", goToHash);
 goToHash();
+// When the page has come, the browser goes to the anchor itself, and takes the focus off if that is hidden.
+if (document.readyState !== "complete") addEventListener("load", () => setTimeout(goToHash), { once: true });
 
 // Secret: 256 bits in letters and digits that nobody confuses and every gateway takes.
 const ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789";

@@ -1,0 +1,1 @@
+"""What tunnels are doing, why one is not up, and what to change."""

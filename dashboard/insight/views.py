@@ -1,0 +1,115 @@
+"""The page of a peer: what its tunnel is doing, and why not."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+
+from dashboard.accounts import access as accounts
+from dashboard.core.permissions import needs
+from dashboard.insight import diagnosis, selectors
+from dashboard.sitevpn import explain
+from dashboard.sitevpn import selectors as vpn
+from dashboard.sitevpn import services as sitevpn
+from vpnengine.contract.problems import Refused
+
+
+def _actions() -> list[tuple[str, str, str]]:
+    """Commands: the operation, its label, and the label while it is done."""
+    return [
+        ("initiate", _("Bring up"), _("Bringing up…")),
+        ("rekey", _("Rekey"), _("Rekeying…")),
+        ("reset", _("Reset"), _("Resetting…")),
+        ("terminate", _("Tear down"), _("Tearing down…")),
+    ]
+
+
+def _sa_columns() -> list[str]:
+    return [
+        _("Subnets"),
+        _("State"),
+        _("SPI in / out"),
+        _("Agreed"),
+        _("In"),
+        _("Out"),
+        _("Dropped"),
+        _("Age"),
+        _("Next rekey"),
+    ]
+
+
+@needs(get="monitor")
+def peer(request: HttpRequest, uuid: UUID) -> HttpResponse:
+    """The whole page; its parts come again by themselves. Who comes from another site is at the peer's from now on."""
+    view = _view(request, uuid)
+    if view.peer.site_id != request.access.site.pk:
+        site = next(site for site in request.access.sites if site.pk == view.peer.site_id)
+        accounts.choose(request, str(request.access.organization.uuid), str(site.uuid))
+        return redirect(request.get_full_path())
+    context = {"view": view, "actions": _actions(), "sa_columns": _sa_columns()}
+    return render(request, "insight/peer.html", context | _diagnosis(request, view))
+
+
+@needs(get="monitor")
+def facts(request: HttpRequest, uuid: UUID) -> HttpResponse:
+    """The part with states, SAs and counters."""
+    context = {"view": _view(request, uuid), "sa_columns": _sa_columns()}
+    return render(request, "insight/facts.html", context)
+
+
+@needs(get="monitor")
+def diagnosis_part(request: HttpRequest, uuid: UUID) -> HttpResponse:
+    """The part with the explanation, the differences and the ladder."""
+    view = _view(request, uuid)
+    return render(request, "insight/diagnosis.html", {"view": view, **_diagnosis(request, view)})
+
+
+def _view(request: HttpRequest, uuid: UUID) -> selectors.View:
+    """What is known of a peer at a site that the user may look at."""
+    return selectors.view(_peer(request, uuid, "monitor"))
+
+
+def _peer(request: HttpRequest, uuid: UUID, permission: str) -> Any:
+    """A peer at a site where the user has the permission.
+
+    :raises Http404: if there is none.
+    """
+    return vpn.peer_at([site.pk for site in request.access.sites_where(permission)], uuid)
+
+
+def _diagnosis(request: HttpRequest, view: selectors.View) -> dict[str, Any]:
+    chosen = request.GET.get("negotiation", "")[:64]
+    return {**selectors.explained(view, request.access.organization.pk), **selectors.ladders(view, chosen)}
+
+
+@needs(post="edit")
+def accept(request: HttpRequest, uuid: UUID) -> HttpResponse:
+    """Accept what the peer asked for in one event."""
+    row = _peer(request, uuid, "edit")
+    seq, index = request.POST.get("seq", ""), request.POST.get("offer", "")
+    if not (seq.isdecimal() and index.isdecimal() and len(seq) < 19 and len(index) < 4):
+        seq = index = "0"  # no event has this number
+    weak_is_fine = request.POST.get("weak") == "on"
+    try:
+        done = diagnosis.accept(
+            request.access.organization.pk,
+            row,
+            int(seq),
+            int(index),
+            weak_is_fine=weak_is_fine,
+            author_id=request.user.pk,
+        )
+    except LookupError:
+        messages.error(request, _("That offer of the peer is not kept any more; nothing was changed."))
+    except Refused as refused:
+        messages.error(request, " ".join(explain.sentence(problem.message) for problem in refused.problems))
+    except sitevpn.EditConflict:
+        messages.error(request, _("Somebody else has changed this peer in the meantime; nothing was saved."))
+    else:
+        messages.success(request, f"{done} {_('The engine gets it at once, and tries again.')}")
+    return redirect("status-peer", uuid=uuid)
