@@ -20,10 +20,11 @@ from urllib.parse import parse_qs
 import redis.asyncio as aioredis
 from asgiref.sync import sync_to_async
 from django.conf import settings
-from django.contrib.auth import BACKEND_SESSION_KEY, SESSION_KEY
+from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
 from django.contrib.sessions.backends.db import SessionStore
 from redis import RedisError
 
+from dashboard.accounts import selectors as accounts
 from dashboard.accounts.access import Access, access_for
 from dashboard.core.redis import status_key, stream_key
 from dashboard.eventlog import selectors as eventlog
@@ -153,6 +154,8 @@ def _access(session_key: str) -> Access | None:
         return None
     session = SessionStore(session_key).load()
     if session.get(BACKEND_SESSION_KEY) not in settings.AUTHENTICATION_BACKENDS:
+        return None
+    if not accounts.is_session_good(int(session[SESSION_KEY]), session.get(HASH_SESSION_KEY, "")):
         return None
     access = access_for(int(session[SESSION_KEY]), session)
     return access if any(access.may("monitor", site.pk) for site in access.sites) else None

@@ -29,6 +29,8 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "allauth",
     "allauth.account",
+    "allauth.mfa",
+    "allauth.usersessions",
     "appliance",
     "dashboard.accounts",
     "dashboard.fleet",
@@ -121,6 +123,15 @@ ACCOUNT_LOGOUT_ON_GET = False
 ACCOUNT_RATE_LIMITS = {"claim": "10/m/ip"}  # besides allauth's own, such as five wrong passwords in five minutes
 # Throttling tells clients apart by address; behind a proxy that is the last one in X-Forwarded-For.
 ALLAUTH_TRUSTED_PROXY_COUNT = 1 if BEHIND_TLS else 0
+# A second factor (TOTP with recovery codes) and passkeys. No mail server confirms addresses here.
+MFA_SUPPORTED_TYPES = ["totp", "recovery_codes", "webauthn"]
+MFA_PASSKEY_LOGIN_ENABLED = True
+MFA_ALLOW_UNVERIFIED_EMAIL = True
+MFA_ADAPTER = "dashboard.accounts.mfa_adapter.MfaAdapter"
+MFA_TOTP_ISSUER = "Culvert"
+MFA_TOTP_TOLERANCE = 1  # a clock may be half a minute off
+ACCOUNT_REAUTHENTICATION_TIMEOUT = 300
+USERSESSIONS_TRACK_ACTIVITY = False
 ACCOUNT_FORMS = {"login": "dashboard.accounts.forms.SignInForm"}
 # An appliance has no mail server; nothing that we use sends mail, and nothing may wait for a server that is not there.
 EMAIL_BACKEND = "django.core.mail.backends.dummy.EmailBackend"

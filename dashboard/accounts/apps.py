@@ -9,3 +9,7 @@ class Config(AppConfig):
     """The app's label is its folder's name."""
 
     name = "dashboard.accounts"
+
+    def ready(self) -> None:
+        """Listen to sign-ins."""
+        from dashboard.accounts import signins  # noqa: F401 - registers the receivers

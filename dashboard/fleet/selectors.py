@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from uuid import UUID
 
+from django.shortcuts import get_object_or_404
+
 from dashboard.core.roles import Grant, OrganizationRole, SiteRole
 from dashboard.fleet.models import Appliance, Membership, Organization, Site
 
@@ -12,6 +14,30 @@ def memberships(user_id: int | None) -> list[Membership]:
     """A user's memberships with organization and site roles, the oldest first."""
     rows = Membership.objects.filter(user_id=user_id).select_related("organization").prefetch_related("site_access")
     return list(rows.order_by("organization_id"))
+
+
+def members(organization_id: int) -> list[Membership]:
+    """The administrators of an organization with their roles, by e-mail address."""
+    rows = Membership.objects.filter(organization_id=organization_id).select_related("user")
+    return list(rows.prefetch_related("site_access__site").order_by("user__email"))
+
+
+def member(organization_id: int, pk: int) -> Membership:
+    """One administrator of this organization; one of another does not exist.
+
+    :raises Http404: if there is none.
+    """
+    return get_object_or_404(Membership.objects.select_related("user"), organization_id=organization_id, pk=pk)
+
+
+def is_member(organization_id: int, email: str) -> bool:
+    """Whether somebody with this address administers the organization already."""
+    return Membership.objects.filter(organization_id=organization_id, user__email__iexact=email).exists()
+
+
+def organization_ids_of(user_id: int) -> list[int]:
+    """The organizations of a user."""
+    return list(Membership.objects.filter(user_id=user_id).values_list("organization_id", flat=True))
 
 
 def grant_of(membership: Membership) -> Grant:
@@ -66,3 +92,8 @@ def local_appliance() -> Appliance | None:
 def all_appliances() -> list[Appliance]:
     """Every appliance, for workers."""
     return list(Appliance.objects.select_related("site__organization").order_by("id"))
+
+
+def is_only_organization(organization_id: int) -> bool:
+    """Whether this dashboard has no other organization."""
+    return not Organization.objects.exclude(pk=organization_id).exists()

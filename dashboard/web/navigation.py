@@ -88,7 +88,8 @@ MENU = (
         _("Organization"),
         (
             Entry(_("Sites and appliances"), "sites", "sites", covers=("site", "site-*", "appliance-*")),
-            Entry(_("Administrators"), "administrators", "administrators", covers=("administrator-*",)),
+            Entry(_("Administrators"), "administrators", "administrators", covers=("administrator", "administrator-*")),
+            Entry(_("Sign-ins"), "sign-ins", "users"),
             Entry(_("API keys"), "api-keys", "key", covers=("api-key-*",)),
             Entry(_("Change log"), "changelog", "changes", covers=("changelog-*",)),
             Entry(_("Alerts"), "alerts", "alerts", covers=("alert-*",)),

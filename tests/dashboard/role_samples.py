@@ -11,7 +11,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from dashboard.accounts.models import User
+from allauth.mfa.models import Authenticator
+from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
+
+from dashboard.accounts import invitations
+from dashboard.accounts.mfa_adapter import MfaAdapter
+from dashboard.accounts.models import Invitation, User
 from dashboard.core.roles import ORGANIZATION_LABELS, SITE_LABELS, OrganizationRole
 from dashboard.fleet import services as fleet
 from dashboard.fleet.models import Membership, Site, SiteAccess
@@ -31,6 +36,9 @@ class World:
     peer: Peer
     vpn_user: VpnUser
     users: dict[str, User]
+    member: Membership
+    invitation: Invitation
+    token: str
     elsewhere: User
     stranger: User
 
@@ -56,12 +64,19 @@ def make_world() -> World:
     peer = Peer(site=site, name="Branch", remote="192.0.2.2", remote_subnets=["10.2.0.0/24"])
     peer = vpn.save_peer(peer, secret=SECRET, author_id=None)
     vpn_user = vpn.save_user(site.pk, "road", SECRET, None)
-    return World(site, other, peer, vpn_user, users, elsewhere, stranger)
+    member = Membership.objects.get(user=users["Site: read-only"])
+    of = site.organization_id
+    token = invitations.invite(organization_id=of, email="new@example.com", role="read-only", sites={}, by_id=None)
+    invitation = Invitation.objects.get(organization_id=of)
+    return World(site, other, peer, vpn_user, users, member, invitation, token, elsewhere, stranger)
 
 
 def _member(site: Site, name: str, role: str, site_role: str = "") -> User:
     user = _user(name)
     membership = Membership.objects.create(organization=site.organization, user=user, role=role)
+    # With a second factor, so that the pages about it have something to show.
+    Authenticator.objects.create(user=user, type="totp", data={"secret": MfaAdapter().encrypt("JBSWY3DPEHPK3PXP")})
+    RecoveryCodes.activate(user)
     if site_role:
         SiteAccess.objects.create(membership=membership, site=site, role=site_role)
     return user
@@ -92,6 +107,12 @@ SAMPLES: dict[str, Callable[[World], dict[str, Any]]] = {
     "status-diagnosis": lambda world: {"uuid": world.peer.uuid},
     "status-accept": lambda world: {"uuid": world.peer.uuid},
     "vpn-user-delete": lambda world: {"uuid": world.vpn_user.uuid},
+    "administrator": lambda world: {"pk": world.member.pk},
+    "administrator-remove": lambda world: {"pk": world.member.pk},
+    "administrator-withdraw": lambda world: {"pk": world.invitation.pk},
+    "invitation": lambda world: {"token": world.token},
+    "mfa_remove_webauthn": lambda world: {"pk": 1},
+    "mfa_edit_webauthn": lambda world: {"pk": 1},
     "changelog-export": lambda world: {"form": "json"},
 }
 # What is posted so that it is accepted: an address that writes has to leave a record (test_audit).
@@ -100,12 +121,16 @@ BODIES: dict[str, Callable[[World], dict[str, Any]]] = {
     "peer": lambda world: {**_peer(world), "name": "Branch two", "edit": world.peer.edit},
     "peer-new": lambda world: {**_peer(world), "remote_subnets": "10.3.0.0/24", "secret": SECRET},
     "vpn-users": lambda world: {"user_name": "second", "user_password": SECRET},
+    "administrators": lambda world: {"email": "second@example.com", "role": "full"},
+    "administrator": lambda world: {"role": "full"},
+    "invitation": lambda world: {"name": "New", "password": "a-long-passphrase-9"},
     "switch": lambda world: {"place": f"{world.site.organization.uuid}/{world.site.uuid}"},
 }
 # Addresses with a parameter that tells no object of an organization apart: a stranger is answered as everybody is.
-NOBODYS: set[str] = {"changelog-export"}
+NOBODYS: set[str] = {"changelog-export", "invitation", "mfa_remove_webauthn", "mfa_edit_webauthn"}
 
 
 def nothing(kwargs: dict[str, Any]) -> dict[str, Any]:
     """The same parameters, of an object that does not exist."""
-    return {name: uuid.uuid4() if isinstance(value, uuid.UUID) else value for name, value in kwargs.items()}
+    other = {uuid.UUID: uuid.uuid4(), int: 999_999}
+    return {name: other.get(type(value), value) for name, value in kwargs.items()}
