@@ -210,6 +210,7 @@ async def test_a_lost_event_is_made_up_for(path: KernelDataPlane) -> None:
         "ip", "xfrm", "state", "delete", "src", OUTER[4][1], "dst", OUTER[4][0], "proto", "esp", "spi", str(pair.spi_in)
     )
     path._resynchronize()
+    await told(path).wait("hard", pair.spi_in)
     assert told(path).calls == [("hard", pair.spi_in)]
     path.remove(pair.spi_in)
 

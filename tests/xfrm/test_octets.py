@@ -108,7 +108,7 @@ POLICIES = {
     ),
     "policy ipv6 ah transport": policies.request(policies.Key(HOSTS_V6, m.DIR_OUT), ROW, AH_V6, True),
     "policy bypass mark": policies.own_packets(net("0.0.0.0/0")),
-    "policy if_id": policies.request(policies.Key(OUT, m.DIR_OUT), ROW, UP, True, states.Extras(if_id=0x17)),
+    "policy if_id": policies.request(policies.Key(OUT, m.DIR_OUT, if_id=0x17), ROW, UP, True),
     "policy delete": policies.removal(policies.Key(OUT, m.DIR_OUT)),
 }
 # Where we say more than iproute2 can: a MAPPING a second at most.

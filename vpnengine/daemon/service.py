@@ -146,6 +146,7 @@ class Engine:
 
     async def stop(self) -> None:
         """Tell the peers, then remove everything."""
+        self._dataplane.ending()
         self._run(Shutdown())
         self.emit("engine.stopped")
         for task in self._tasks:

@@ -103,6 +103,9 @@ class DataPlane(ABC):
         :raises DataPlaneError: with a sentence for the administrator.
         """
 
+    def ending(self) -> None:  # noqa: B027 - most remove what they are told
+        """``close`` follows at once: what is removed until then need not be removed one by one."""
+
     @abstractmethod
     async def close(self) -> None:
         """Remove devices, routes and rules that this data path made. Idempotent."""

@@ -27,19 +27,19 @@ from vpnengine.dataplane.routes import Routes
 from vpnengine.dataplane.tun import MAX_PACKET, open_tun
 from vpnengine.dataplane.xfrm import messages as m
 from vpnengine.dataplane.xfrm import policies, sockets, states
-from vpnengine.dataplane.xfrm.adoption import ADOPTED_S, LINGER_S, Remains
+from vpnengine.dataplane.xfrm.adoption import ADOPTED_S, LINGER_S, Adoption, Remains
+from vpnengine.dataplane.xfrm.counting import Counting, found_elsewhere
 from vpnengine.dataplane.xfrm.events import Acquired, Expired, Moved, parse
 from vpnengine.dataplane.xfrm.host import Settings, statistics
 from vpnengine.dataplane.xfrm.netlink import Events, Netlink, Received, Request, XfrmError
 from vpnengine.dataplane.xfrm.policies import Serving
 from vpnengine.dataplane.xfrm.sad import Sa
-from vpnengine.dataplane.xfrm.spd import PolicyDatabase
+from vpnengine.dataplane.xfrm.spd import PolicyDatabase, Row
 from vpnengine.dataplane.xfrm.structs import SaId
-from vpnengine.esp.sa import Address, IpsecSaPair, Selector
+from vpnengine.esp.sa import Address, IpsecSaPair
 
 MTU = 65_535  # of the device that routes name; what a tunnel takes, the kernel knows from the path
 ACQUIRE_S = 1.0
-COUNTERS_S = 0.2
 ASK_S = 0.5
 SEQUENCE_GAP = 64  # numbers that the old state may have used while its sequence moves to another address
 
@@ -67,12 +67,15 @@ class KernelDataPlane(DataPlane):
         self._by_spi: dict[int, Sa] = {}
         self._by_id: dict[SaId, Sa] = {}
         self._by_peer: dict[str, dict[int, Sa]] = {}
-        self._sending: dict[Selector, list[Sa]] = {}
-        self._asked: dict[Selector, float] = {}
+        self._sending: dict[Row, list[Sa]] = {}
+        self._asked: dict[Row, float] = {}
         self._timers: set[asyncio.TimerHandle] = set()
         self._drops: Counter[str] = Counter()
         self._before: dict[str, int] = {}
-        self._counted: tuple[float, dict[int, SaCounters]] = (0.0, {})
+        self._counting = Counting()
+        self._adoption: Adoption | None = None
+        self._seeing: asyncio.Task[None] | None = None
+        self._ending = False
         self._refused: str | None = None
 
     # Life
@@ -87,8 +90,8 @@ class KernelDataPlane(DataPlane):
         self._netlink, self._events = Netlink(), Events()
         self._before = statistics()
         self._settings.change()
-        self._remains = Remains(self._netlink)
-        self._spd = PolicyDatabase(self._netlink)
+        self._remains = await asyncio.to_thread(Remains, self._netlink)
+        self._spd = PolicyDatabase(self._netlink, self._newest, self._row_left)
         self._netlink.send_all([policies.own_packets(ipaddress.ip_network(n)) for n in ("0.0.0.0/0", "::/0")])
         self._tun = open_tun(self._device, persist=True)
         self._routes = Routes(self._device, MTU, keep=bool(self._remains.states))
@@ -102,6 +105,10 @@ class KernelDataPlane(DataPlane):
             loop.add_reader(sock, self._read_socket, sock)
         self._later(ADOPTED_S, self._end_adoption)
 
+    def ending(self) -> None:
+        """Pairs that are removed from now on go with the rest, by ``close``."""
+        self._ending = True
+
     async def close(self) -> None:
         """Remove our states, policies, routes and the device."""
         loop = asyncio.get_running_loop()
@@ -114,8 +121,9 @@ class KernelDataPlane(DataPlane):
             loop.remove_reader(self._events)
             self._events.close()
             self._events = None
+        await self._stop_work()
         if self._routes is not None:
-            self._routes.close()
+            await asyncio.to_thread(self._routes.close)
             self._routes = None
         if self._tun >= 0:
             loop.remove_reader(self._tun)
@@ -124,10 +132,19 @@ class KernelDataPlane(DataPlane):
             with contextlib.suppress(DataPlaneError):
                 os.close(open_tun(self._device))  # no longer persistent, it goes
         if self._netlink is not None:
-            flush(self._netlink)
+            await asyncio.to_thread(flush, self._netlink)
             self._netlink.close()
             self._netlink = None
         self._settings.restore()
+
+    async def _stop_work(self) -> None:
+        await self._counting.stop()
+        if self._seeing is not None:
+            await asyncio.wait([self._seeing])
+        if self._remains is not None:
+            self._remains.stop()
+        if self._spd is not None:
+            await self._spd.stop()
 
     def _later(self, delay: float, what: object, *arguments: object) -> None:
         loop = asyncio.get_running_loop()
@@ -136,52 +153,56 @@ class KernelDataPlane(DataPlane):
 
     # Policies
 
+    def prepare(self, policies: tuple[Policy, ...]) -> None:
+        """Find what changes, and what an earlier engine has left for it."""
+        if self._spd is not None:
+            self._spd.prepare(policies)
+            if self._remains is not None and not self._spd.policies:
+                self._adoption = self._remains.plan(policies)
+
     def set_policies(self, policies: Iterable[Policy]) -> None:
-        """Make exactly these policies effective; those of pairs that are up stay with their pairs."""
+        """Make exactly these policies effective, thousands of them by and by; see ``settled``."""
         wanted = tuple(policies)
-        if self._spd is None or wanted == tuple(self._spd.rows.values()):
+        if self._spd is None or wanted is self._spd.policies:
             return
-        adopted = self._adopt(wanted)
-        fresh, gone = self._spd.set(wanted, adopted)
-        for selector in gone:
-            self._sending.pop(selector, None)
-            self._forget_adopted(selector)
-        for selector in fresh:
-            peer = self._spd.rows[selector].peer_id
-            carriers = [sa for sa in self._by_peer.get(peer, {}).values() if sa.sending and sa.carries(selector)]
-            self._sending[selector] = carriers
-        self._serve(fresh)
+        strangers = self._adopt(wanted)
+        self._spd.set(wanted, strangers)
         if self._routes is not None:
             self._routes.set(policy.selector for policy in wanted if policy.mode == "tunnel")
 
-    def _adopt(self, wanted: tuple[Policy, ...]) -> list[Selector]:
-        """Once, with the first configuration: what still serves one of its policies goes on doing so."""
-        if self._remains is None or self._spd is None or self._spd.rows:
+    def _adopt(self, wanted: tuple[Policy, ...]) -> list[policies.Key]:
+        """Once, with the first configuration: what still serves one of its policies goes on doing so, the rest goes."""
+        plan, self._adoption = self._adoption, None
+        if self._remains is None or self._spd is None or self._spd.policies:
             return []
-        self._remains.adopt(wanted)
-        adopted = list(self._remains.rows)
-        if adopted:
+        if plan is None or plan.wanted is not wanted:
+            plan = self._remains.plan(wanted)
+        self._remains.adopt(plan)
+        if plan.rows:
+            self._spd.kept = set(plan.rows)
             self._later(ASK_S, self._ask_for_adopted)
-        return adopted
+        return plan.strangers
 
     def _ask_for_adopted(self) -> None:
         """The pairs of before have nobody who would renew them: ask for new ones while they still carry."""
-        for selector in list(self._remains.rows) if self._remains else ():
-            policy = self._spd.rows.get(selector) if self._spd else None
+        for row in list(self._remains.rows) if self._remains else ():
+            policy = self._spd.rows.get(row) if self._spd else None
             if policy is not None and policy.acquire and self._upcalls is not None:
-                self._upcalls.acquire(policy.peer_id, selector)
+                self._upcalls.acquire(*row)
 
-    def _forget_adopted(self, selector: Selector) -> None:
-        reqid = self._remains.replaced(selector) if self._remains else None
+    def _row_left(self, row: Row) -> None:
+        self._sending.pop(row, None)
+        self._asked.pop(row, None)
+        self._forget_adopted(row)
+
+    def _forget_adopted(self, row: Row) -> None:
+        reqid = self._remains.replaced(row) if self._remains else None
         if reqid is not None and self._remains is not None:
             self._later(LINGER_S, self._remains.remove, reqid)
 
     def _end_adoption(self) -> None:
-        if self._remains is not None:
-            rows = set(self._remains.rows)
-            self._remains.remove_all()
-            self._serve(rows)
-            self._remains = None
+        if self._remains is not None and self._spd is not None:
+            self._spd.serve(self._remains.remove_all())
 
     def set_addresses(self, addresses: Iterable[str]) -> None:
         """Give the device these addresses, and no others of ours."""
@@ -189,7 +210,9 @@ class KernelDataPlane(DataPlane):
             self._routes.set_addresses(addresses)
 
     async def settled(self) -> None:
-        """Return when the routes stand."""
+        """Return when policies and routes stand."""
+        if self._spd is not None:
+            await self._spd.settled()
         if self._routes is not None:
             await self._routes.settled()
 
@@ -198,14 +221,19 @@ class KernelDataPlane(DataPlane):
         found = (self._routes and self._routes.problem, self._spd and self._spd.problem, self._refused)
         return tuple(problem for problem in found if problem)
 
-    def _serve(self, selectors: Iterable[Selector]) -> None:
-        """Let the newest sending pair of each row serve it."""
-        changes: dict[Selector, Serving | None] = {}
-        for selector in selectors:
-            carriers = self._sending.get(selector)
-            changes[selector] = policies.serving(carriers[-1].pair, carriers[-1].reqid) if carriers else None
+    def _newest(self, row: Row) -> Serving | None:
+        """The newest sending pair of a row serves it."""
+        carriers = self._sending.get(row)
+        if carriers is None:
+            pairs = self._by_peer.get(row[0], {}).values()
+            carriers = [sa for sa in pairs if sa.sending and sa.carries(row[1])]
+            if carriers:
+                self._sending[row] = carriers
+        return policies.serving(carriers[-1].pair, carriers[-1].reqid) if carriers else None
+
+    def _serve(self, rows: Iterable[Row]) -> None:
         if self._spd is not None:
-            self._spd.serve(changes)
+            self._spd.serve(rows)
 
     # SAs
 
@@ -227,14 +255,14 @@ class KernelDataPlane(DataPlane):
     def _begin_to_send(self, sa: Sa) -> None:
         sa.sending = True
         self._by_id[states.identity(sa.pair, False)] = sa
-        carried = [row for row in self._rows_of(sa) if sa.carries(row)]
-        for selector in carried:
-            self._sending.setdefault(selector, []).append(sa)
+        carried = [row for row in self._rows_of(sa) if sa.carries(row[1])]
+        for row in carried:
+            self._sending.setdefault(row, []).append(sa)
         self._serve(carried)
-        for selector in carried:
-            self._forget_adopted(selector)
+        for row in carried:
+            self._forget_adopted(row)
 
-    def _rows_of(self, sa: Sa) -> list[Selector]:
+    def _rows_of(self, sa: Sa) -> list[Row]:
         return self._spd.of_peer(sa.pair.peer_id) if self._spd else []
 
     def _remember(self, sa: Sa) -> None:
@@ -257,18 +285,17 @@ class KernelDataPlane(DataPlane):
         sa = self._by_spi.pop(spi_in, None)
         if sa is None:
             return
-        rows = [row for row in self._rows_of(sa) if sa in self._sending.get(row, [])]
-        for selector in rows:
-            self._sending[selector].remove(sa)
-        self._serve(rows)
         self._by_peer[sa.pair.peer_id].pop(spi_in, None)
-        requests = []
-        for inbound in (True, False):
-            identity = states.identity(sa.pair, inbound)
+        rows = [row for row in self._rows_of(sa) if sa in self._sending.get(row, [])]
+        for row in rows:
+            self._sending[row].remove(sa)
+        both = [states.identity(sa.pair, inbound) for inbound in (True, False)]
+        for identity in both:
             self._by_id.pop(identity, None)
-            requests.append(states.removal(identity))
-        if self._netlink is not None:
-            self._netlink.send_all(requests)
+        if self._netlink is None or self._ending:
+            return
+        self._serve(rows)
+        self._netlink.send_all([states.removal(identity) for identity in both])
 
     def update_remote(self, spi_in: int, remote: Address) -> None:
         """Send to another outer address from now on, and expect the peer there."""
@@ -300,7 +327,7 @@ class KernelDataPlane(DataPlane):
         self._send(states.addition(sa.pair, False, sa.reqid, replay=replay))
         self._by_id.pop(outbound, None)
         self._by_id[states.identity(sa.pair, False)] = sa
-        self._serve(row for row in self._rows_of(sa) if self._sending.get(row, [])[-1:] == [sa])
+        self._serve([row for row in self._rows_of(sa) if self._sending.get(row, [])[-1:] == [sa]])
         self._netlink.send_all([states.removal(outbound)])
         if any(errors):
             self._refused = f"the kernel refused to move an SA: {os.strerror(max(errors))}"
@@ -309,20 +336,7 @@ class KernelDataPlane(DataPlane):
 
     def counters(self) -> dict[int, SaCounters]:
         """Counters by inbound SPI."""
-        now = time.monotonic()
-        if now - self._counted[0] >= COUNTERS_S or self._counted[1].keys() != self._by_spi.keys():
-            self._counted = (now, self._count(now))
-        return self._counted[1]
-
-    def _count(self, now: float) -> dict[int, SaCounters]:
-        found = {}
-        for message in self._netlink.dump(m.GETSA) if self._netlink and self._by_id else ():
-            state = states.dumped(message)
-            found[state.identity] = state
-        return {
-            spi: sa.count(found.get(states.identity(sa.pair, True)), found.get(states.identity(sa.pair, False)), now)
-            for spi, sa in self._by_spi.items()
-        }
+        return self._counting.counters(self._netlink, self._by_spi)
 
     def drops(self) -> dict[str, int]:
         """Dropped packets by reason: the kernel's since the start, and those that no policy took."""
@@ -348,8 +362,8 @@ class KernelDataPlane(DataPlane):
         if self._upcalls is None:
             return
         match parse(message):
-            case Acquired(flow):
-                self._acquire(policies.Key(flow, m.DIR_OUT))
+            case Acquired(key):
+                self._acquire(key)
             case Expired(identity, hard):
                 sa = self._by_id.get(identity)
                 if sa is not None:
@@ -360,14 +374,14 @@ class KernelDataPlane(DataPlane):
                     self._upcalls.moved(sa.pair.spi_in, remote)
 
     def _acquire(self, key: policies.Key) -> None:
-        selector = self._spd.owner(key) if self._spd else None
-        policy = self._spd.rows.get(selector) if self._spd and selector is not None else None
+        row = self._spd.owner(key) if self._spd else None
+        policy = self._spd.rows.get(row) if self._spd and row is not None else None
         now = time.monotonic()
-        if selector is None or policy is None or not policy.acquire or self._upcalls is None:
+        if row is None or policy is None or not policy.acquire or self._upcalls is None:
             return
-        if now - self._asked.get(selector, -ACQUIRE_S) >= ACQUIRE_S:
-            self._asked[selector] = now
-            self._upcalls.acquire(policy.peer_id, selector)
+        if now - self._asked.get(row, -ACQUIRE_S) >= ACQUIRE_S:
+            self._asked[row] = now
+            self._upcalls.acquire(*row)
 
     def _expired(self, sa: Sa, hard: bool) -> None:
         """Each is told once for a pair, whichever of its states it was."""
@@ -381,14 +395,22 @@ class KernelDataPlane(DataPlane):
             self._upcalls.soft_expired(sa.pair.spi_in)
 
     def _resynchronize(self) -> None:
+        if self._seeing is None:
+            self._seeing = asyncio.get_running_loop().create_task(self._see())
+
+    async def _see(self) -> None:
         """Events were lost: what they said of our states is seen in the states. Acquires repeat themselves."""
-        if self._netlink is None:
-            return
-        found = {state.identity: state for state in map(states.dumped, self._netlink.dump(m.GETSA))}
-        for sa in list(self._by_spi.values()):
-            both = [found.get(states.identity(sa.pair, True))]
+        asked = list(self._by_spi.values())
+        try:
+            dumped = await asyncio.to_thread(found_elsewhere)
+        finally:
+            self._seeing = None
+        for sa in asked:
+            if self._by_spi.get(sa.pair.spi_in) is not sa:
+                continue
+            both = [dumped.get(states.identity(sa.pair, True))]
             if sa.sending:
-                both.append(found.get(states.identity(sa.pair, False)))
+                both.append(dumped.get(states.identity(sa.pair, False)))
             if None in both:
                 self._expired(sa, hard=True)
             elif sa.pair.soft_bytes and any(state and state.octets >= sa.pair.soft_bytes for state in both):
@@ -425,12 +447,12 @@ class KernelDataPlane(DataPlane):
 
 
 def flush(netlink: Netlink) -> None:
-    """Remove all states and policies that are ours, and no other."""
+    """Remove all states and policies that are ours, and no other; on any thread."""
     requests = []
     for message in netlink.dump(m.GETPOLICY):
         found = policies.found(message)
         if found is not None:
-            requests.append(policies.removal(found.key, found.identity))
+            requests.append(policies.removal(found.key, found.number))
     for message in netlink.dump(m.GETSA):
         state = states.dumped(message)
         if state.reqid in policies.REQIDS:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from vpnengine.dataplane.xfrm import messages as m
-from vpnengine.dataplane.xfrm import structs
+from vpnengine.dataplane.xfrm import policies, structs
 from vpnengine.dataplane.xfrm.netlink import Received
+from vpnengine.dataplane.xfrm.policies import Key
 from vpnengine.dataplane.xfrm.states import dumped
-from vpnengine.dataplane.xfrm.structs import Flow, SaId
+from vpnengine.dataplane.xfrm.structs import SaId
 from vpnengine.esp.sa import Address
 
 _ACQUIRED_POLICY = 96  # where the policy stands in xfrm_user_acquire
@@ -17,9 +18,9 @@ _HARD = structs.SA_SIZE
 
 @dataclass(frozen=True)
 class Acquired:
-    """A packet matches the policy with this selector, and no state serves it."""
+    """A packet matches this policy, and no state serves it."""
 
-    flow: Flow
+    key: Key
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,8 @@ def parse(message: Received) -> Acquired | Expired | Moved | None:
     """Read an event; None if it is none of these."""
     body = message.body
     if message.kind == m.ACQUIRE and len(body) == 280:
-        return Acquired(structs.unpack_flow(body[_ACQUIRED_POLICY:]))
+        mark, if_id = policies.mark_and_if_id(message)
+        return Acquired(Key(structs.unpack_flow(body[_ACQUIRED_POLICY:]), m.DIR_OUT, mark, if_id))
     if message.kind == m.EXPIRE and len(body) == 232:
         return Expired(dumped(message).identity, bool(body[_HARD]))
     if message.kind == m.MAPPING and len(body) == 64:

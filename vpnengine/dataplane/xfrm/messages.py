@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import struct
+from collections.abc import Sequence
 from typing import Any
 
 from pyroute2.netlink import nlmsg
@@ -39,7 +40,8 @@ ATTRIBUTES = {
     "MTIMER_THRESH": 32,
 }
 NUMBERS = {number: name for name, number in ATTRIBUTES.items()}
-Attributes = Iterable[tuple[str, bytes]]
+_HEADER = struct.Struct("=IHHII")
+_ATTRIBUTE_HEADER = 4
 
 
 class _Message(nlmsg):  # type: ignore[misc]
@@ -53,20 +55,37 @@ def _class(size: int) -> type[_Message]:
     return type(f"Message{size}", (_Message,), {"fields": (("body", f"{size}s"),)})
 
 
-_CLASSES: dict[int, type[_Message]] = {}
+class _Shape:
+    """A message as pyroute2 lays it out, zeros where values go: each shape is laid out once."""
+
+    def __init__(self, body: int, attributes: tuple[tuple[str, int], ...]) -> None:
+        message: Any = _class(body)()
+        message["body"] = bytes(body)
+        message["attrs"] = [("XFRMA_" + name, bytes(size)) for name, size in attributes]
+        message.encode()
+        self.octets = bytes(message.data)
+        self.places: list[int] = []
+        offset = _HEADER.size + body
+        for _, size in attributes:
+            self.places.append(offset + _ATTRIBUTE_HEADER)
+            offset += (_ATTRIBUTE_HEADER + size + 3) & ~3
 
 
-def encode(kind: int, flags: int, sequence: int, body: bytes, attributes: Attributes = ()) -> bytes:
+_SHAPES: dict[tuple[int, tuple[tuple[str, int], ...]], _Shape] = {}
+_MOST_SHAPES = 1000
+
+
+def encode(kind: int, flags: int, sequence: int, body: bytes, attributes: Sequence[tuple[str, bytes]] = ()) -> bytes:
     """A whole netlink message."""
-    if len(body) not in _CLASSES:
-        _CLASSES[len(body)] = _class(len(body))
-    message: Any = _CLASSES[len(body)]()
-    message["body"] = body
-    message["attrs"] = [("XFRMA_" + name, value) for name, value in attributes]
-    message["header"]["type"] = kind
-    message["header"]["flags"] = flags
-    message["header"]["sequence_number"] = sequence
-    message.encode()
-    octets = bytes(message.data)
-    message.data[:] = bytes(len(message.data))  # it may hold keys
-    return octets
+    key = len(body), tuple((name, len(value)) for name, value in attributes)
+    shape = _SHAPES.get(key)
+    if shape is None:
+        if len(_SHAPES) >= _MOST_SHAPES:
+            _SHAPES.clear()
+        shape = _SHAPES[key] = _Shape(*key)
+    octets = bytearray(shape.octets)
+    _HEADER.pack_into(octets, 0, len(octets), kind, flags, sequence, 0)
+    octets[_HEADER.size : _HEADER.size + len(body)] = body
+    for place, (_, value) in zip(shape.places, attributes, strict=True):
+        octets[place : place + len(value)] = value
+    return bytes(octets)

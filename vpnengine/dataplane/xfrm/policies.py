@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from collections.abc import Iterable, Iterator
+import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -23,6 +24,10 @@ PRIORITIES = range(0x43550000, 0x43590000)  # the lowest number comes first; oth
 _BYPASS = PRIORITIES.start
 _FIRST = PRIORITIES.start + 0x100
 DIRECTIONS = (m.DIR_OUT, m.DIR_IN, m.DIR_FORWARD)
+NO_MARK = (0, 0)
+_IDENTITY = struct.Struct("=BIII")
+_RANK, _RANK_PLACE = struct.Struct("=IIB"), 152  # priority, index and direction in xfrm_userpolicy_info
+_REQID, _MARK = struct.Struct("=I"), struct.Struct("=II")
 # A template with ends that nobody has (RFC 7600 section 4.8): it raises an acquire, wherever the peer is.
 _NOWHERE = "192.0.0.8"
 
@@ -34,10 +39,20 @@ def reqid_of(peer_id: str, selector: Selector) -> int:
 
 
 class Key(NamedTuple):
-    """What identifies a policy to the kernel, besides its mark and if_id."""
+    """What identifies a policy to the kernel. ``mark`` is (value, mask) of the packets that it is for."""
 
     flow: Flow
     direction: int
+    mark: tuple[int, int] = NO_MARK
+    if_id: int = 0
+
+    def attributes(self) -> list[tuple[str, bytes]]:
+        """Mark and interface id as the kernel wants them."""
+        return states.identifying(self.mark, self.if_id)
+
+    def octets(self) -> bytes:
+        """The same for the same policy of the kernel."""
+        return self.flow.pack() + _IDENTITY.pack(self.direction, *self.mark, self.if_id)
 
 
 @dataclass(frozen=True)
@@ -64,15 +79,15 @@ def priority(flow: Flow, outbound: bool) -> int:
     return _FIRST + ((128 - remote.prefixlen) * 129 + 128 - local.prefixlen) * 4 + 3 - exact
 
 
-def keys(selector: Selector) -> Iterator[Key]:
+def keys(selector: Selector, mark: tuple[int, int] = NO_MARK, if_id: int = 0) -> Iterator[Key]:
     """Every policy of a selector: three for each pair of its networks."""
     for local in networks(selector.local):
         for remote in networks(selector.remote):
             for direction in DIRECTIONS:
-                yield Key(states.flow_of(selector, local, remote, direction == m.DIR_OUT), direction)
+                yield Key(states.flow_of(selector, local, remote, direction == m.DIR_OUT), direction, mark, if_id)
 
 
-def request(key: Key, policy: Policy, serves: Serving, up: bool, extras: states.Extras = states.NO_EXTRAS) -> Request:
+def request(key: Key, policy: Policy, serves: Serving, up: bool) -> Request:
     """Set a policy, whether it is there or not.
 
     With ``up`` False nothing serves it yet: what goes out raises an acquire, or is blocked if only the peer may begin;
@@ -91,22 +106,22 @@ def request(key: Key, policy: Policy, serves: Serving, up: bool, extras: states.
     )
     action = m.BLOCK if outbound and not up and not policy.acquire else m.ALLOW
     body = structs.pack_policy(key.flow, key.direction, priority(key.flow, outbound), action)
-    return Request(m.UPDPOLICY, body, [("TMPL", template.pack()), *extras.of_policy()])
+    return Request(m.UPDPOLICY, body, [("TMPL", template.pack()), *key.attributes()])
 
 
-def removal(key: Key, attributes: list[tuple[str, bytes]] | None = None) -> Request:
-    """Remove a policy."""
-    return Request(m.DELPOLICY, structs.pack_policy_id(*key), attributes or [])
+def removal(key: Key, index: int = 0) -> Request:
+    """Remove a policy; by its ``index``, if it is known, which costs the kernel much less among thousands."""
+    if index:
+        return Request(m.DELPOLICY, structs.pack_policy_index(index, key.direction), key.attributes())
+    return Request(m.DELPOLICY, structs.pack_policy_id(key.flow, key.direction), key.attributes())
 
 
-def bypasses(policies: Iterable[Policy]) -> Iterator[Key]:
+def bypasses(selector: Selector) -> Iterator[Key]:
     """Traffic inside a local subnet stays outside of a tunnel to a wider one, such as everything."""
-    for policy in policies:
-        selector = policy.selector
-        if covers(selector.remote, selector.local):
-            for network in networks(selector.local):
-                for direction in DIRECTIONS:
-                    yield Key(Flow(network, network), direction)
+    if covers(selector.remote, selector.local):
+        for network in networks(selector.local):
+            for direction in DIRECTIONS:
+                yield Key(Flow(network, network), direction)
 
 
 def bypass(key: Key) -> Request:
@@ -117,36 +132,52 @@ def bypass(key: Key) -> Request:
 
 def own_packets(network: Network) -> Request:
     """Let the engine's own packets out as they are; they are known by their mark."""
-    flow = Flow(network, network)
-    return Request(m.UPDPOLICY, structs.pack_policy(flow, m.DIR_OUT, _BYPASS, m.ALLOW), [_own_mark()])
-
-
-def _own_mark() -> tuple[str, bytes]:
-    return ("MARK", struct.pack("=II", MARK, 0xFFFFFFFF))
+    key = Key(Flow(network, network), m.DIR_OUT, (MARK, 0xFFFFFFFF))
+    return Request(m.UPDPOLICY, structs.pack_policy(key.flow, m.DIR_OUT, _BYPASS, m.ALLOW), key.attributes())
 
 
 class Found(NamedTuple):
-    """A policy that the kernel has."""
+    """A policy that the kernel has; ``number`` is the kernel's."""
 
     key: Key
     priority: int
     reqid: int
     spi_out: int
-    identity: list[tuple[str, bytes]]
+    number: int
+
+
+def is_ours(message: Received) -> bool:
+    """True if a policy of a dump is one of ours."""
+    if _RANK.unpack_from(message.body, _RANK_PLACE)[0] not in PRIORITIES:
+        return False
+    template = message.attributes.get("TMPL", b"")
+    return not template or _reqid(template) in REQIDS
 
 
 def found(message: Received) -> Found | None:
     """Read a policy of a dump; None if it is not ours."""
-    body = message.body
-    rank, _, direction = struct.unpack_from("=IIB", body, 152)
-    if rank not in PRIORITIES:
+    if not is_ours(message):
         return None
+    rank, index, direction = _RANK.unpack_from(message.body, _RANK_PLACE)
     template = message.attributes.get("TMPL", b"")
-    reqid = struct.unpack_from("=I", template, 44)[0] if len(template) >= structs.TEMPLATE_SIZE else 0
     spi = int.from_bytes(template[16:20], "big")
-    if template and reqid not in REQIDS:
-        return None
-    identity: list[tuple[str, bytes]] = [
-        (name, message.attributes[name]) for name in ("MARK", "IF_ID") if name in message.attributes
-    ]
-    return Found(Key(structs.unpack_flow(body), direction), rank, reqid, spi, identity)
+    key = Key(structs.unpack_flow(message.body), direction, *mark_and_if_id(message))
+    return Found(key, rank, _reqid(template), spi, index)
+
+
+def index_of(message: Received) -> tuple[bytes, int]:
+    """``Key.octets`` and number of a policy of a dump, without the cost of reading the rest."""
+    _, index, direction = _RANK.unpack_from(message.body, _RANK_PLACE)
+    mark, if_id = mark_and_if_id(message)
+    return message.body[: structs.SELECTOR_SIZE] + _IDENTITY.pack(direction, *mark, if_id), index
+
+
+def _reqid(template: bytes) -> int:
+    return int(_REQID.unpack_from(template, 44)[0]) if len(template) >= structs.TEMPLATE_SIZE else 0
+
+
+def mark_and_if_id(message: Received) -> tuple[tuple[int, int], int]:
+    """What a policy has of both; zeros are none."""
+    mark, if_id = message.attributes.get("MARK"), message.attributes.get("IF_ID")
+    value = _MARK.unpack(mark) if mark else NO_MARK
+    return (value[0], value[1]), int.from_bytes(if_id or b"", sys.byteorder)

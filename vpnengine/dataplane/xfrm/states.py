@@ -38,12 +38,7 @@ class Extras:
 
     def of_policy(self) -> list[tuple[str, bytes]]:
         """Those that a policy has as well."""
-        found = []
-        if self.mark is not None:
-            found.append(("MARK", struct.pack("=II", *self.mark)))
-        if self.if_id:
-            found.append(("IF_ID", struct.pack("=I", self.if_id)))
-        return found
+        return identifying(self.mark or (0, 0), self.if_id)
 
     def of_state(self, inbound: bool) -> list[tuple[str, bytes]]:
         """All of them."""
@@ -57,6 +52,16 @@ class Extras:
 
 
 NO_EXTRAS = Extras()
+
+
+def identifying(mark: tuple[int, int], if_id: int) -> list[tuple[str, bytes]]:
+    """Mark and interface id, which the kernel tells states and policies apart by; zeros are left out."""
+    found = []
+    if mark != (0, 0):
+        found.append(("MARK", struct.pack("=II", *mark)))
+    if if_id:
+        found.append(("IF_ID", struct.pack("=I", if_id)))
+    return found
 
 
 def protocol(pair: IpsecSaPair) -> int:

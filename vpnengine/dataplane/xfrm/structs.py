@@ -24,6 +24,7 @@ _ID = struct.Struct("=16s4sB3x")
 _LIFETIME = struct.Struct("=8Q")
 _SA_TAIL = struct.Struct("=12sIIHBBB7x")
 _POLICY_TAIL = struct.Struct("=IIBBBB4x")
+_POLICY_ID_TAIL = struct.Struct("=IB3x")
 _TEMPLATE = struct.Struct("=24sH2x16sIBBBxIII")
 _SA_ID = struct.Struct("=16s4sHBx")
 _ENCAP = struct.Struct("=H2s2s2x16s")
@@ -65,8 +66,8 @@ class Flow(NamedTuple):
     def pack(self) -> bytes:
         """56 octets."""
         return _SELECTOR.pack(
-            address(str(self.destination.network_address)),
-            address(str(self.source.network_address)),
+            self.destination.network_address.packed.ljust(16, b"\0"),
+            self.source.network_address.packed.ljust(16, b"\0"),
             socket.htons(self.destination_port),
             0xFFFF if self.destination_port else 0,
             socket.htons(self.source_port),
@@ -84,12 +85,18 @@ def unpack_flow(data: bytes) -> Flow:
     """Read an ``xfrm_selector``."""
     destination, source, port_d, _, port_s, _, family, bits_d, bits_s, protocol, _, _ = _SELECTOR.unpack_from(data)
     return Flow(
-        ipaddress.ip_network(f"{host(source, family)}/{bits_s}", strict=False),
-        ipaddress.ip_network(f"{host(destination, family)}/{bits_d}", strict=False),
+        _network(source, bits_s, family),
+        _network(destination, bits_d, family),
         protocol,
         socket.ntohs(port_s),
         socket.ntohs(port_d),
     )
+
+
+def _network(octets: bytes, bits: int, family: int) -> Network:
+    if family == socket.AF_INET:
+        return ipaddress.IPv4Network((octets[:4], bits), strict=False)
+    return ipaddress.IPv6Network((octets, bits), strict=False)
 
 
 @dataclass(frozen=True)
@@ -172,7 +179,12 @@ def pack_policy(flow: Flow, direction: int, priority: int, action: int, index: i
 
 def pack_policy_id(flow: Flow, direction: int) -> bytes:
     """``xfrm_userpolicy_id``, 64 octets."""
-    return flow.pack() + struct.pack("=IB3x", 0, direction)
+    return flow.pack() + _POLICY_ID_TAIL.pack(0, direction)
+
+
+def pack_policy_index(index: int, direction: int) -> bytes:
+    """``xfrm_userpolicy_id`` of the policy with this number, which the kernel finds without looking at selectors."""
+    return bytes(SELECTOR_SIZE) + _POLICY_ID_TAIL.pack(index, direction)
 
 
 class Template(NamedTuple):
