@@ -152,6 +152,39 @@ def test_transport_mode(protocol: str) -> None:
         assert f"proto {protocol} " in shown and "mode transport" in shown
 
 
+def test_a_route_based_peer() -> None:
+    """An interface at both ends, selectors that are everything; it outlives the engine, and goes with the peer."""
+    anywhere = {"local_subnets": ["0.0.0.0/0"], "remote_subnets": ["0.0.0.0/0"]}
+    routed = {"interface": "ipsec0", "if_id": 42, "addresses": ["10.71.9.1/32"], "routes": ["10.72.0.0/16"]}
+    gateway = anywhere | {"esp_proposals": "aes256gcm16-modp2048", "extra_child": {"if_id_in": "9", "if_id_out": "9"}}
+    fields = anywhere | {"phase2": {"proposals": [GCM]}, "kernel": {"route_based": routed}}
+    with rig(gateway=gateway, **fields) as (topology, engine):
+        over = topology.gateway
+        over.run("ip", "link", "add", "far0", "type", "xfrm", "if_id", "9")
+        over.run("ip", "link", "set", "far0", "up")
+        over.run("ip", "route", "add", "10.71.0.0/16", "dev", "far0")
+        engine.wait_event("engine.config.applied")
+        # The kernel keeps no packets for an interface whose tunnel is not up: it says “unreachable” at once.
+        topology.lan.ping(FAR_HOST, count=1)
+        engine.wait_event("ike.phase2.established", count=2, seconds=20)
+        assert topology.lan.ping(FAR_HOST, count=3).received == 3, trouble(topology)
+        assert topology.host.ping(LAN_HOST, count=2).received == 2
+        shown = topology.site.run("ip", "xfrm", "policy").stdout
+        assert shown.count("if_id 0x2a") == 3 and states(topology).count("if_id 0x9") == 2
+        status = engine.request("status")
+        assert status["conditions"] == [] and status["peers"][0]["sas"][0]["local"] == "0.0.0.0/0"
+        number = topology.site.run("cat", "/sys/class/net/ipsec0/ifindex").stdout
+        flood = topology.lan.ping_in_background(FAR_HOST, None, 200, 0.05)
+        engine.kill()
+        engine.start()
+        engine.wait_event("ike.phase2.established", count=4, seconds=20)
+        result = parse_ping(flood.communicate()[0])
+        assert result.lost < 20, result
+        assert topology.site.run("cat", "/sys/class/net/ipsec0/ifindex").stdout == number
+        engine.request("apply", config={"revision": 9, "dataplane": "kernel", "peers": []})
+        assert "ipsec0" not in topology.site.run("ip", "link").stdout
+
+
 def test_octets_end_a_pair_and_another_follows() -> None:
     """The kernel's soft limit begins a new quick mode."""
     phase2 = {"proposals": [GCM], "lifetime_kb": 1000}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import socket
 from dataclasses import replace
 
@@ -11,6 +10,7 @@ import pytest
 
 from tests.kernel.inside_tools import (
     Told,
+    abandon,
     at_peer,
     clean,
     make,
@@ -93,19 +93,6 @@ async def test_the_remains_of_a_killed_engine_carry_on(
     assert second.counters()[new.spi_in].packets_out > 0
     await second.close()
     clean()
-
-
-def abandon(path: KernelDataPlane) -> None:
-    """What is left when a process is killed: no more reading, and everything in the kernel as it is."""
-    loop = asyncio.get_running_loop()
-    for reader in (path._tun, path._events, *path._sockets):
-        loop.remove_reader(reader)  # type: ignore[arg-type]
-    assert path._events is not None and path._netlink is not None and path._routes is not None
-    path._events.close()
-    path._netlink.close()
-    os.close(path._tun)
-    for timer in path._timers:
-        timer.cancel()
 
 
 async def test_nobody_replaces_the_remains(sockets: list[socket.socket], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ import ipaddress
 import itertools
 import os
 import re
+import signal
 import socket
 import subprocess
 from collections.abc import Callable, Iterator
@@ -22,6 +23,7 @@ from vpnengine.crypto.esp_suites import encryption_key_length, icv_length, integ
 from vpnengine.crypto.secret import Secret
 from vpnengine.dataplane import udp
 from vpnengine.dataplane.xfrm.algorithms import cipher_name, integrity_name
+from vpnengine.dataplane.xfrm.dataplane import KernelDataPlane
 from vpnengine.esp.sa import Address, EspKeys, EspTransform, IpsecSaPair, Selector
 
 OUTER = {4: ("192.0.2.1", "192.0.2.2"), 6: ("2001:db8::1", "2001:db8::2")}
@@ -47,6 +49,34 @@ async def ping(count: int = 3, version: int = 4, ends: tuple[str, str] | None = 
     out, _ = await process.communicate()
     found = re.search(r"(\d+) received", out.decode())
     return int(found[1]) if found else 0
+
+
+class Flood:
+    """Echoes every 50 ms until it ends, however slow the machine is: ``sent`` and ``received`` count them then."""
+
+    sent = received = 0
+
+    async def __aenter__(self) -> Flood:
+        source, target = INNER[4]
+        command = ("ping", "-q", "-i", "0.05", "-W", "3", "-I", source, target)
+        self._process = await asyncio.create_subprocess_exec(*command, stdout=subprocess.PIPE)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._process.send_signal(signal.SIGINT)
+        out, _ = await self._process.communicate()
+        counted = re.search(r"(\d+) packets transmitted, (\d+) received", out.decode())
+        assert counted is not None, out
+        self.sent, self.received = int(counted[1]), int(counted[2])
+
+
+async def until(condition: Callable[[], bool], seconds: float = 20) -> None:
+    """Wait for it."""
+    for _ in range(int(seconds * 20)):
+        if condition():
+            return
+        await asyncio.sleep(0.05)
+    raise AssertionError("it did not come to pass")
 
 
 class Told:
@@ -171,6 +201,19 @@ def peer_natt(version: int = 4, port: int = NATT) -> Iterator[None]:
     yield
     process.kill()
     process.wait()
+
+
+def abandon(path: KernelDataPlane) -> None:
+    """What is left when a process is killed: no more reading, and everything in the kernel as it is."""
+    loop = asyncio.get_running_loop()
+    for reader in (path._tun, path._events, *path._sockets):
+        loop.remove_reader(reader)  # type: ignore[arg-type]
+    assert path._events is not None and path._netlink is not None and path._routes is not None
+    path._events.close()
+    path._netlink.close()
+    os.close(path._tun)
+    for timer in path._timers:
+        timer.cancel()
 
 
 def at_peer_sends(pair: IpsecSaPair) -> None:

@@ -38,7 +38,7 @@ def inside(guest: Guest, *arguments: str, prefix: tuple[str, ...] = ()) -> None:
 
 
 @pytest.mark.timeout(560)
-@pytest.mark.parametrize("file", ["inside_path", "inside_life"])
+@pytest.mark.parametrize("file", ["inside_path", "inside_apart", "inside_life"])
 def test_the_data_path(guest: Guest, file: str) -> None:
     inside(guest, f"tests/kernel/{file}.py", prefix=("ip", "netns", "exec", "xa"))
 

@@ -12,6 +12,8 @@ import pytest
 
 from vpnengine.contract.algorithms import EspEncryption as E
 from vpnengine.contract.algorithms import EspIntegrity as I
+from vpnengine.contract.kernel import KernelPolicy, Mark, RouteBased
+from vpnengine.contract.outer import OuterPolicy
 from vpnengine.crypto.secret import Secret
 from vpnengine.dataplane.base import Policy
 from vpnengine.dataplane.xfrm import algorithms, messages, policies, states, structs
@@ -51,6 +53,7 @@ def pair(cipher: E, key: int, integrity: I | None = None, integrity_key: int = 0
         remote=Address("192.0.2.2", 4501),
         udp=False,
         replay_window=32,
+        outer=OuterPolicy(copy_dscp=True),
     )
     return replace(made, **changes)  # type: ignore[arg-type]
 
@@ -59,6 +62,8 @@ GCM = pair(E.AES128GCM16, 20)
 CBC = pair(E.AES256, 32, I.SHA256, 32, udp=True)
 NO_KEY = pair(E.NULL, 0, I.SHA256, 32)
 EXTRAS = states.Extras(mark=(7, 0xFF), if_id=0x17, output_mark=9)
+APART = KernelPolicy(mark=Mark(value=7, mask=0xFF), route_based=RouteBased(interface="ipsec0", if_id=0x17))
+MARKED = replace(GCM, kernel=APART)
 HOSTS = Selector(net("192.0.2.1/32"), net("192.0.2.2/32"))
 AH = pair(E.NULL, 0, I.SHA256, 32, protocol="ah", mode="transport", selector=HOSTS)
 MD5 = EspKeys(secret(24), Secret(bytes(range(16))))
@@ -88,6 +93,12 @@ STATES = {
     "ah transport in": state(AH, True),
     "octets, mark, if_id out": state(replace(GCM, soft_bytes=1000, hard_bytes=2000), False, extras=EXTRAS),
     "offload in": state(GCM, True, extras=states.Extras(offload=1)),
+    "offload out": state(GCM, False, extras=states.Extras(offload=1)),
+    "mark, if_id in": state(MARKED, True),
+    "mark delete": states.removal_of(MARKED, False),
+    "mark get": states.look(MARKED, False),
+    "dscp out": state(replace(GCM, outer=OuterPolicy()), False),
+    "df clear out": state(replace(GCM, outer=OuterPolicy(dont_fragment="clear")), False),
     "ipv6 out": state(IPV6, False),
     "update in udp": state(replace(GCM, udp=True, remote=Address("192.0.2.2", 4599)), True, update=True),
     "delete": states.removal(states.identity(GCM, False)),
@@ -109,6 +120,8 @@ POLICIES = {
     "policy ipv6 ah transport": policies.request(policies.Key(HOSTS_V6, m.DIR_OUT), ROW, AH_V6, True),
     "policy bypass mark": policies.own_packets(net("0.0.0.0/0")),
     "policy if_id": policies.request(policies.Key(OUT, m.DIR_OUT, if_id=0x17), ROW, UP, True),
+    "policy mark, if_id": policies.request(policies.Key(OUT, m.DIR_OUT, (7, 0xFF), 0x17), ROW, UP, True),
+    "policy mark, if_id delete": policies.removal(policies.Key(OUT, m.DIR_OUT, (7, 0xFF), 0x17)),
     "policy delete": policies.removal(policies.Key(OUT, m.DIR_OUT)),
 }
 # Where we say more than iproute2 can: a MAPPING a second at most.
@@ -133,7 +146,7 @@ def test_a_message_is_what_iproute2_sends(name: str) -> None:
     request = (STATES | POLICIES)[name]
     ours = messages.encode(
         request.kind,
-        m.REQUEST | (m.ACK if request.kind != m.ALLOCSPI else 0) | request.flags,
+        m.REQUEST | (m.ACK if request.kind not in (m.ALLOCSPI, m.GETSA) else 0) | request.flags,
         7,
         request.body,
         [row for row in request.attributes if row[0] not in OURS_ALONE],
@@ -145,6 +158,14 @@ def test_a_message_is_what_iproute2_sends(name: str) -> None:
     assert body.hex() == theirs[2].hex()
     wanted = {n: a.hex() for n, a in theirs[3].items() if n != _SOURCE}
     assert {n: a.hex() for n, a in attributes.items()} == wanted
+
+
+def test_a_policy_has_what_its_peer_is_configured_for() -> None:
+    found = list(policies.keys(Policy("p", SELECTOR, True, "tunnel", APART)))
+    assert {(key.mark, key.if_id) for key in found} == {((7, 0xFF), 0x17)} and len(found) == 3
+    everything = Selector(net("10.1.0.0/24"), net("0.0.0.0/0"))
+    assert len(list(policies.bypasses(Policy("p", everything, True)))) == 3
+    assert not list(policies.bypasses(Policy("p", everything, True, "tunnel", APART)))
 
 
 def test_chacha20_poly1305_has_its_name() -> None:

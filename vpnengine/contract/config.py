@@ -23,6 +23,7 @@ from vpnengine.contract.authentication import (
     check_trust,
 )
 from vpnengine.contract.identity import Identity
+from vpnengine.contract.kernel import KERNEL_DEFAULT, KernelPolicy, check_interfaces
 from vpnengine.contract.outer import OuterPolicy
 from vpnengine.contract.policies import DpdPolicy, Phase1Policy, Phase2Policy, RetransmitPolicy, weak_choices
 from vpnengine.contract.problems import Problem, Refused, problems_of
@@ -55,7 +56,8 @@ class PeerConfig(Protected):
     are confused by both. ``fragmentation`` “force” also fragments for a peer that has not announced it;
     ``fragment_size`` is the largest IP packet in octets, 1280 by default and 576 if forced.
 
-    ``outer`` are the rules for headers outside and inside: DF, fragments, TCP segment size, DSCP.
+    ``outer`` are the rules for headers outside and inside: DF, fragments, TCP segment size, DSCP. ``kernel`` is what
+    the kernel's data path alone can do: an interface of the peer's own, marks, hardware.
 
     ``initial_contact`` “off” neither sends INITIAL-CONTACT nor removes anything when the peer sends it, for
     several gateways that share one identity.
@@ -94,6 +96,7 @@ class PeerConfig(Protected):
     start: StartMode = StartMode.TRAFFIC
     dpd: DpdPolicy = DpdPolicy()
     outer: OuterPolicy = OuterPolicy()
+    kernel: KernelPolicy = KERNEL_DEFAULT
     retransmit: RetransmitPolicy = RetransmitPolicy()
     nat_traversal: Literal["auto", "force", "rfc", "drafts", "off"] = "auto"
     fragmentation: Literal["auto", "force", "off"] = "auto"
@@ -121,6 +124,10 @@ class PeerConfig(Protected):
             return not self.signs
         return self.authentication != "psk"
 
+    def may_overlap(self) -> bool:
+        """A packet finds an interface by its route, and a marked one its peer by the mark."""
+        return self.kernel.is_apart
+
     def assigned_field(self) -> str | None:
         """Mode config gives the client its address."""
         if self.mode_config is None:
@@ -135,6 +142,7 @@ class PeerConfig(Protected):
         self._check_legacy()
         self._check_address()
         self._check_exchange()
+        self._check_kernel()
         if self.phase2.mode == "transport":
             check_hosts(self)
         self._check_remote_access()
@@ -171,6 +179,14 @@ class PeerConfig(Protected):
             raise ValueError(f"alternates: {self.remote} is no single address; further ones have no use")
         if len({self.remote, *self.alternates}) <= len(self.alternates):
             raise ValueError("alternates: list each address once, and not the first one again")
+
+    def _check_kernel(self) -> None:
+        if self.kernel.route_based is None:
+            return
+        if self.phase2.mode == "transport":
+            raise ValueError("kernel.route_based: an interface carries tunnel mode only; choose tunnel mode")
+        if self.mode_config is not None:
+            raise ValueError("kernel.route_based: mode config assigns addresses to policies; leave one of both out")
 
     def _check_exchange(self) -> None:
         if self.exchange != "aggressive":
@@ -218,6 +234,7 @@ class EngineConfig(Model):
         _check_unique("name", [p.name.casefold() for p in self.peers])
         _check_selectors(self.peers)
         check_choice(self.peers)
+        check_interfaces((index, peer.kernel) for index, peer in enumerate(self.peers))
         self._check_remote_access()
         return self
 
@@ -242,11 +259,11 @@ def _check_unique(field: str, values: list[str]) -> None:
 
 def _check_selectors(peers: tuple[PeerConfig, ...]) -> None:
     """Two peers may not claim the same selector: the packet could go to either."""
-    owners: dict[Key, str] = {}
+    owners: dict[tuple[Key, tuple[int, int, int]], str] = {}
     for index, peer in enumerate(peers):
         field = "selectors" if peer.selectors else "remote_subnets"
         for selector in peer.protected():
-            owner = owners.setdefault(selector.key, peer.name)
+            owner = owners.setdefault((selector.key, peer.kernel.apart), peer.name)
             if owner != peer.name:
                 what = f"{selector.remote} from {selector.local}"
                 raise ValueError(f"peers.{index}.{field}: {what} already goes to peer “{owner}”")

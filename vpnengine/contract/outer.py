@@ -20,7 +20,8 @@ class OuterPolicy(Model):
     packets, which the peer has to put together. ``mss`` lowers the TCP segment size that both ends announce: “auto” to
     what fits the path, a number of octets, or “off”. ``copy_dscp`` shows outside which class a packet is of.
 
-    The Python data path keeps to none of these; its kernel fragments ESP packets.
+    The Python data path keeps to none of these; its kernel fragments ESP packets. The kernel's IPsec copies or clears
+    DF, fragments ESP packets, heeds ``copy_dscp``, and looks at no TCP segments.
     """
 
     dont_fragment: Literal["copy", "set", "clear"] = "copy"

@@ -78,8 +78,6 @@ class SelectorConfig(Model):
             raise ValueError("remote: both ends of a selector are IPv4, or both are IPv6")
         if (self.local_port or self.remote_port) and self.protocol not in WITH_PORTS:
             raise ValueError("protocol: ports need a protocol that has them, such as tcp or udp")
-        if overlap(self.local, self.remote):
-            raise ValueError(f"remote: {self.remote} overlaps {self.local}; the two ends need different addresses")
         return self
 
     @property
@@ -108,6 +106,10 @@ class Protected(Model):
     selectors: Annotated[tuple[SelectorConfig, ...], Field(max_length=MAX_SELECTORS)] = ()
     accept_wider: Annotated[tuple[SelectorConfig, ...], Field(max_length=64)] = ()
 
+    def may_overlap(self) -> bool:
+        """True if both ends may have the same addresses, because something else leads packets into the tunnel."""
+        return False
+
     def assigned_field(self) -> str | None:
         """The field that is left empty because its subnet, one address, is assigned when the tunnel comes up."""
         return None
@@ -117,6 +119,7 @@ class Protected(Model):
         assigned = self.assigned_field()
         if assigned is not None and (self.selectors or self.accept_wider or getattr(self, assigned)):
             raise ValueError(f"{assigned}: leave this and the selectors empty; mode config assigns the address")
+        self._check_overlapping_ends()
         if self.selectors:
             if self.local_subnets or self.remote_subnets:
                 raise ValueError("selectors: list either selectors or local and remote subnets, not both")
@@ -127,7 +130,7 @@ class Protected(Model):
             if not getattr(self, field) and field != assigned:
                 raise ValueError(f"{field}: enter at least one subnet")
             _check_overlaps(field, getattr(self, field))
-        for mine in self.local_subnets:
+        for mine in self.local_subnets if not self.may_overlap() else ():
             for theirs in self.remote_subnets:
                 if overlap(mine, theirs):
                     raise ValueError(
@@ -135,6 +138,15 @@ class Protected(Model):
                         "the two ends need different subnets"
                     )
         return self
+
+    def _check_overlapping_ends(self) -> None:
+        for field in ("selectors", "accept_wider") if not self.may_overlap() else ():
+            for index, row in enumerate(getattr(self, field)):
+                if overlap(row.local, row.remote):
+                    where = f"{field}.{index}.remote"
+                    raise ValueError(
+                        f"{where}: {row.remote} overlaps {row.local}; the two ends need different addresses"
+                    )
 
     def protected(self) -> Iterator[SelectorConfig]:
         """Every selector. Subnets of different IP versions make none."""

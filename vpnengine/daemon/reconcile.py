@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import socket
 from collections.abc import Container, Iterator
 from dataclasses import dataclass, fields
@@ -10,6 +11,8 @@ from vpnengine.contract.config import EngineConfig, PeerConfig, StartMode
 from vpnengine.contract.digest import config_digest
 from vpnengine.contract.problems import Problem
 from vpnengine.dataplane.base import Capabilities, Policy
+from vpnengine.esp.sa import Selector
+from vpnengine.esp.spans import covers
 from vpnengine.ikev1.credentials import credential_problems
 from vpnengine.ikev1.interface import Changes
 from vpnengine.ikev1.model import make_peer
@@ -114,9 +117,26 @@ def _restart_problems(old: EngineConfig, new: EngineConfig) -> list[Problem]:
 
 def _policies(config: EngineConfig, unusable: Container[str]) -> Iterator[Policy]:
     for peer in config.peers:
-        acquire = peer.start is not StartMode.RESPONDER and peer.id not in unusable
+        if peer.id in unusable:
+            yield from _blocked(peer)
+            continue
+        acquire = peer.start is not StartMode.RESPONDER
         for selector in make_peer(peer).selectors:
-            yield Policy(peer.id, selector, acquire, peer.phase2.mode)
+            yield Policy(peer.id, selector, acquire, peer.phase2.mode, peer.kernel)
+
+
+def _blocked(peer: PeerConfig) -> Iterator[Policy]:
+    """What keeps the traffic of a peer that is left out from leaving in the clear."""
+    if peer.kernel.route_based is None:
+        for selector in make_peer(peer).selectors:
+            # Only a mark tells such traffic from everybody's, and nothing here looks at marks.
+            if not (covers(selector.local, selector.remote) or covers(selector.remote, selector.local)):
+                yield Policy(peer.id, selector, False, peer.phase2.mode)
+        return
+    # Its selectors say little: what would be led to its interface stays here.
+    for route in map(ipaddress.ip_network, peer.kernel.route_based.routes):
+        anywhere = ipaddress.ip_network("0.0.0.0/0" if route.version == 4 else "::/0")
+        yield Policy(peer.id, Selector(anywhere, route), False)
 
 
 def own_address_problems(config: EngineConfig) -> list[Problem]:
@@ -151,6 +171,16 @@ def _unusable(peer: PeerConfig, capabilities: Capabilities) -> tuple[str, str] |
         return "phase2.proposals", (
             f"peer “{peer.name}” is set to AH, and the data path “{capabilities.name}” carries ESP only; choose ESP on "
             "both gateways"
+        )
+    if peer.kernel.route_based is not None and not capabilities.interfaces:
+        return "kernel.route_based.interface", (
+            f"peer “{peer.name}” is route-based, and the data path “{capabilities.name}” has no interfaces for peers; "
+            "use the kernel's IPsec, or selectors without an interface"
+        )
+    if peer.kernel.mark is not None and not capabilities.marks:
+        return "kernel.mark", (
+            f"peer “{peer.name}” is chosen by a mark, and the data path “{capabilities.name}” looks at addresses only; "
+            "use the kernel's IPsec, or leave the mark out"
         )
     return None
 

@@ -91,7 +91,9 @@ class Engine:
         self._first = config
         self._dataplane = dataplane
         self._bind = bind
-        self._endpoint = IkeEndpoint(system_random, dataplane.capabilities.raw_esp, time.time, keep_messages)
+        self._endpoint = IkeEndpoint(
+            system_random, dataplane.capabilities.raw_esp, time.time, keep_messages, dataplane.reserve_spi
+        )
         self._sockets: dict[tuple[int, int], socket.socket] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()

@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from vpnengine.contract.kernel import KERNEL_DEFAULT, KernelPolicy
 from vpnengine.esp.sa import Address, IpsecSaPair, Selector
 
 SLICE_S = 0.01  # how long one socket is read before the others get their turn
@@ -27,13 +28,16 @@ class DataPlaneError(Exception):
 class Capabilities:
     """What a data path can carry. Without ``raw_esp`` the engine forces UDP encapsulation.
 
-    A peer that is configured for what is not here (``transport`` mode, ``ah``) is left out.
+    A peer that is configured for what is not here (``transport`` mode, ``ah``, ``interfaces`` of xfrm, ``marks``) is
+    left out.
     """
 
     name: str
     raw_esp: bool
     transport: bool = False
     ah: bool = False
+    interfaces: bool = False
+    marks: bool = False
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,7 @@ class Policy:
     selector: Selector
     acquire: bool
     mode: Literal["tunnel", "transport"] = "tunnel"
+    kernel: KernelPolicy = KERNEL_DEFAULT
 
 
 @dataclass(frozen=True)
@@ -130,6 +135,13 @@ class DataPlane(ABC):
     def conditions(self) -> tuple[str, ...]:
         """What is wrong with the data path at present, as sentences for the administrator."""
         return ()
+
+    def reserve_spi(self, local: str, remote: str, ah: bool) -> int | None:
+        """An inbound SPI that nobody on this host uses, for a pair between these hosts that may follow.
+
+        None leaves the choice to the engine.
+        """
+        return None
 
     @abstractmethod
     def install(self, pair: IpsecSaPair, outbound: bool = True) -> None:

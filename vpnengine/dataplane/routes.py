@@ -12,9 +12,10 @@ import bisect
 import ipaddress
 import socket
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
@@ -30,6 +31,13 @@ _PROTOCOL = 99  # marks the routes as ours for people who look
 _THROW, _RTN_THROW = "throw", 9  # stands for a source: look further, in the main table
 _FAMILIES = (socket.AF_INET, socket.AF_INET6)
 QUEUE = 2000  # packets; the kernel's 500 overflow while whoever reads the device waits for a processor
+
+
+class Way(NamedTuple):
+    """A route to another device than ours, from ``source`` if it is there."""
+
+    device: str
+    source: str | None
 
 
 class RoutesError(Exception):
@@ -52,10 +60,20 @@ class Routes:
         self._thread = ThreadPoolExecutor(1, "routes")
         self._thread.submit(self._start, device, mtu, keep).result()
 
-    def set(self, selectors: Iterable[Selector]) -> None:
-        """Route every remote subnet into the device, from a local address of the selector if the host has one."""
+    def set(
+        self,
+        selectors: Iterable[Selector],
+        ways: Mapping[Network, Way] = MappingProxyType({}),
+        before: Callable[[], None] | None = None,
+        after: Callable[[], None] | None = None,
+    ) -> None:
+        """Route every remote subnet into the device, from a local address of the selector if the host has one.
+
+        ``ways`` are routes besides, to other devices; ``before`` and ``after`` are called on the routes' thread, to
+        make and to remove those.
+        """
         self._wanted += 1
-        self._last = self._thread.submit(self._set, list(selectors), self._wanted)
+        self._last = self._thread.submit(self._set_all, list(selectors), ways, (before, after), self._wanted)
         self._last.add_done_callback(self._report)
 
     def again(self) -> None:
@@ -82,7 +100,7 @@ class Routes:
 
     def _start(self, device: str, mtu: int, keep: bool) -> None:
         self._own: frozenset[str] = frozenset()
-        self._routes: dict[Network, str | None] = {}
+        self._routes: dict[Network, str | Way | None] = {}
         self._refused = False
         self._ip = IPRoute()
         self._where = f"dev {device} table {TABLE} proto {_PROTOCOL}"
@@ -127,11 +145,27 @@ class Routes:
             except NetlinkError:
                 continue
 
-    def _set(self, selectors: list[Selector], number: int) -> None:
+    def _set_all(
+        self,
+        selectors: list[Selector],
+        ways: Mapping[Network, Way],
+        steps: tuple[Callable[[], None] | None, Callable[[], None] | None],
+        number: int,
+    ) -> None:
         if number != self._wanted:
             return  # a newer wish waits already
+        before, after = steps
+        if before is not None:
+            before()
+        try:
+            self._set(selectors, ways)
+        finally:
+            if after is not None:
+                after()
+
+    def _set(self, selectors: list[Selector], ways: Mapping[Network, Way]) -> None:
         sources = _Sources(self._addresses())
-        wanted: dict[Network, str | None] = {}
+        wanted: dict[Network, str | Way | None] = dict(ways)
         for selector in selectors:
             source = sources.inside(selector.local)
             for network in networks(selector.remote):
@@ -142,7 +176,7 @@ class Routes:
                 wanted.setdefault(network, _THROW)
         self._replace(wanted)
 
-    def _replace(self, wanted: dict[Network, str | None]) -> None:
+    def _replace(self, wanted: dict[Network, str | Way | None]) -> None:
         lines = [self._line("del", network, old) for network, old in self._routes.items() if network not in wanted]
         for network, source in wanted.items():
             if self._refused or self._routes.get(network, "") != source:
@@ -157,7 +191,10 @@ class Routes:
         routes, self._routes = self._routes, {}
         self._replace(routes)
 
-    def _line(self, action: str, network: Network, source: str | None) -> str:
+    def _line(self, action: str, network: Network, source: str | Way | None) -> str:
+        if isinstance(source, Way):
+            line = f"route {action} {network} dev {source.device} table {TABLE} proto {_PROTOCOL}"
+            return line + (f" src {source.source}" if source.source and action == "replace" else "")
         if source == _THROW:
             return f"route {action} throw {network} table {TABLE} proto {_PROTOCOL}"
         with_source = source and action == "replace"

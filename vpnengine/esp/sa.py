@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from vpnengine.contract.algorithms import EspEncryption, EspIntegrity
+from vpnengine.contract.kernel import KERNEL_DEFAULT, KernelPolicy
 from vpnengine.contract.outer import OUTER_DEFAULT, OuterPolicy
 from vpnengine.contract.selectors import PROTOCOL_NAMES
 from vpnengine.crypto.secret import Secret
@@ -106,8 +107,8 @@ class IpsecSaPair:
     ``spi_in`` is ours (chosen by us, on packets that we receive), ``spi_out`` the peer's.
     ``local`` and ``remote`` are the outer ends; their ports matter when ``udp`` is True.
     Lifetimes are handled by the engine in time and by the data path in octets:
-    ``soft_bytes``/``hard_bytes`` count inner octets per direction, None is no limit. ``outer`` is the peer's.
-    In transport mode ``original_remote`` and ``original_local`` are the addresses that the peer
+    ``soft_bytes``/``hard_bytes`` count inner octets per direction, None is no limit. ``outer`` and ``kernel``
+    are the peer's. In transport mode ``original_remote`` and ``original_local`` are the addresses that the peer
     puts into its checksums, if a NAT is on the path (RFC 3947 section 5.2).
     """
 
@@ -128,3 +129,4 @@ class IpsecSaPair:
     soft_bytes: int | None = None
     hard_bytes: int | None = None
     outer: OuterPolicy = OUTER_DEFAULT
+    kernel: KernelPolicy = KERNEL_DEFAULT

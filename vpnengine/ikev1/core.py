@@ -48,6 +48,10 @@ def _from_anybody(subject: _Subject) -> bool:
     return subject.at is not None or (sa is not None and sa.role is Role.RESPONDER and sa.keys is None)
 
 
+SpiSource = Callable[[str, str, bool], int | None]
+"""Reserves an inbound SPI between a local and a remote host, for AH or for ESP; None if it cannot."""
+
+
 class Core:
     """The state that the exchanges work on. ``now`` is set by the endpoint before each call."""
 
@@ -57,8 +61,10 @@ class Core:
         raw_esp: bool,
         wall_clock: Callable[[], float],
         keep_messages: bool = False,
+        reserve_spi: SpiSource | None = None,
     ) -> None:
         self.rng = rng
+        self.reserve_spi = reserve_spi
         self.raw_esp = raw_esp
         self.wall_clock = wall_clock
         self.now = 0.0
@@ -104,6 +110,14 @@ class Core:
             number = int.from_bytes(self.rng(4), "big")
             if number > 255 and number not in self.pairs:
                 return number
+
+    def reserved_spi(self, sa: IsakmpSa) -> int | None:
+        """One that the data path keeps for the pair that ``sa`` negotiates, so that nobody else on this host has it."""
+        if self.reserve_spi is None:
+            return None
+        ah = all(proposal.protocol == "ah" for proposal in sa.peer.config.phase2.proposals)
+        number = self.reserve_spi(sa.local.host, sa.remote.host, ah)
+        return number if number is not None and number > 255 and number not in self.pairs else None
 
     def _nonzero(self, count: int) -> bytes:
         while not any(octets := self.rng(count)):

@@ -22,7 +22,7 @@ from vpnengine.ikev1 import (
     status,
     trace_report,
 )
-from vpnengine.ikev1.core import Core
+from vpnengine.ikev1.core import Core, SpiSource
 from vpnengine.ikev1.interface import (
     Acquire,
     Command,
@@ -55,7 +55,8 @@ class IkeEndpoint:
     ESP without UDP; if not, UDP encapsulation is forced on every tunnel. Time is monotonic
     seconds, given with each call. ``wall_clock`` gives seconds since 1970, for the dates in
     certificates alone; by default it is 1970, when no certificate is valid yet. With ``keep_messages``
-    whole messages and the keys behind them are kept for ``captured``.
+    whole messages and the keys behind them are kept for ``captured``. ``reserve_spi`` chooses inbound SPIs; without it
+    they are random.
     """
 
     def __init__(
@@ -64,8 +65,9 @@ class IkeEndpoint:
         raw_esp: bool,
         wall_clock: Callable[[], float] = lambda: 0.0,
         keep_messages: bool = False,
+        reserve_spi: SpiSource | None = None,
     ) -> None:
-        self._core = Core(rng, raw_esp, wall_clock, keep_messages)
+        self._core = Core(rng, raw_esp, wall_clock, keep_messages, reserve_spi)
 
     def receive(self, datagram: bytes, local: Address, remote: Address, now: float) -> None:
         """Take one ISAKMP message, without the non-ESP marker. No content makes it raise."""

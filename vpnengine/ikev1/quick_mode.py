@@ -54,7 +54,8 @@ def initiate(core: Core, sa: IsakmpSa, selector: Selector) -> None:
         return
     number = core.message_id(sa)
     iv = keys.exchange_iv(proposal.hash, sa.iv, number)
-    exchange = QuickExchange(number, Role.INITIATOR, Quick.START, selector, iv, core.spi(), core.now)
+    spi = core.reserved_spi(sa) or core.spi()
+    exchange = QuickExchange(number, Role.INITIATOR, Quick.START, selector, iv, spi, core.now)
     exchange.nonce_i = core.rng(NONCE_LENGTH)
     offer = proposals.offer_phase2(policy, exchange.spi_in, mode_of(sa))
     chain: list[Payload] = [offer, Nonce(exchange.nonce_i)]
@@ -165,6 +166,7 @@ def quick_1(core: Core, sa: IsakmpSa, exchange: QuickExchange, payloads: Payload
         raise _no_proposal(sa, offer)
     public = payloads.first(KeyExchangeData)
     exchange.spi_out, exchange.nonce_r = choice.spi, core.rng(NONCE_LENGTH)
+    exchange.spi_in = core.reserved_spi(sa) or exchange.spi_in
     answer = proposals.with_spi(choice, exchange.spi_in)
     chain: list[Payload] = [answer, Nonce(exchange.nonce_r)]
     shared = None
@@ -433,6 +435,7 @@ def _install(
         soft_bytes=soft,
         hard_bytes=hard,
         outer=sa.peer.config.outer,
+        kernel=sa.peer.config.kernel,
     )
     expires = core.now + float(life.seconds or sa.peer.config.phase2.lifetime_s)
     pair = Pair(params, exchange.role, core.now, expires, choice.group, choice.offered, rank=min(nonces))

@@ -33,9 +33,11 @@ ENTRIES = (
         0,
         "the tunnel is left out: {reason}",
         "The data path cannot carry this peer",
-        "The peer is configured for transport mode or AH, and the data path that this engine was started with carries "
-        "neither. Its traffic is dropped, so that it does not leave in the clear; every other tunnel goes on.",
-        "Choose tunnel mode and ESP under Phase 2, or a data path that carries what the peer wants.",
+        "The peer is configured for transport mode, AH, an interface of its own or a mark, and the data path that "
+        "this engine was started with cannot do it. Its traffic is dropped, so that it does not leave in the clear; "
+        "every other tunnel goes on.",
+        "Choose tunnel mode and ESP under Phase 2, no interface and no mark, or a data path that carries what the peer "
+        "wants.",
         "Ask the gateway's administrator to use ESP in tunnel mode.",
         Side.LOCAL,
         confidence=Confidence.CERTAIN,

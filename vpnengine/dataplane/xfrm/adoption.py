@@ -16,7 +16,7 @@ from vpnengine.dataplane.xfrm.netlink import Netlink
 from vpnengine.dataplane.xfrm.policies import REQIDS, Found, Key
 from vpnengine.dataplane.xfrm.slices import Slices
 from vpnengine.dataplane.xfrm.spd import Row, row_of
-from vpnengine.dataplane.xfrm.structs import SaId
+from vpnengine.dataplane.xfrm.states import Dumped
 
 ADOPTED_S = 120.0
 LINGER_S = 15.0  # what is on its way on a state that has been replaced
@@ -37,11 +37,11 @@ class Remains:
         self._slices = Slices(netlink)
         ours = (policies.found(message) for message in netlink.dump(m.GETPOLICY))
         self._policies: dict[Key, Found] = {found.key: found for found in ours if found is not None}
-        self.states: dict[int, list[SaId]] = {}
+        self.states: dict[int, list[Dumped]] = {}
         for message in netlink.dump(m.GETSA):
             state = states.dumped(message)
             if state.reqid in REQIDS:
-                self.states.setdefault(state.reqid, []).append(state.identity)
+                self.states.setdefault(state.reqid, []).append(state)
         self.rows: dict[Row, int] = {}
 
     def plan(self, wanted: tuple[Policy, ...]) -> Adoption:
@@ -50,7 +50,7 @@ class Remains:
         strangers = dict.fromkeys(self._policies)
         for policy in wanted if self._policies else ():
             reqid = policies.reqid_of(policy.peer_id, policy.selector)
-            keys = list(policies.keys(policy.selector))
+            keys = list(policies.keys(policy))
             if self.states.get(reqid) and all(self._serves(key, reqid) for key in keys):
                 rows[row_of(policy)] = reqid
                 for key in keys:
@@ -68,7 +68,7 @@ class Remains:
         found = self._policies.get(key)
         if found is None or found.reqid != reqid:
             return False
-        return key.direction != m.DIR_OUT or found.spi_out in (identity.spi for identity in self.states[reqid])
+        return key.direction != m.DIR_OUT or found.spi_out in (state.identity.spi for state in self.states[reqid])
 
     def replaced(self, row: Row) -> int | None:
         """A new pair serves this row: the request id of the states that are to go, None if there are none."""
@@ -91,4 +91,4 @@ class Remains:
         self._slices.stop()
 
     def _remove(self, reqids: Iterable[int]) -> None:
-        self._slices.add(states.removal(identity) for reqid in reqids for identity in self.states.pop(reqid, []))
+        self._slices.add(state.removal() for reqid in reqids for state in self.states.pop(reqid, []))

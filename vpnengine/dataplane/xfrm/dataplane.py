@@ -12,6 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import partial
 
 from vpnengine.dataplane import udp
 from vpnengine.dataplane.base import (
@@ -25,23 +26,24 @@ from vpnengine.dataplane.base import (
 )
 from vpnengine.dataplane.routes import Routes
 from vpnengine.dataplane.tun import MAX_PACKET, open_tun
+from vpnengine.dataplane.xfrm import interfaces, policies, sockets, states
 from vpnengine.dataplane.xfrm import messages as m
-from vpnengine.dataplane.xfrm import policies, sockets, states
 from vpnengine.dataplane.xfrm.adoption import ADOPTED_S, LINGER_S, Adoption, Remains
 from vpnengine.dataplane.xfrm.counting import Counting, found_elsewhere
 from vpnengine.dataplane.xfrm.events import Acquired, Expired, Moved, parse
 from vpnengine.dataplane.xfrm.host import Settings, statistics
-from vpnengine.dataplane.xfrm.netlink import Events, Netlink, Received, Request, XfrmError
+from vpnengine.dataplane.xfrm.interfaces import Interfaces
+from vpnengine.dataplane.xfrm.netlink import Events, Netlink, Received
 from vpnengine.dataplane.xfrm.policies import Serving
 from vpnengine.dataplane.xfrm.sad import Sa
 from vpnengine.dataplane.xfrm.spd import PolicyDatabase, Row
 from vpnengine.dataplane.xfrm.structs import SaId
+from vpnengine.dataplane.xfrm.writer import StateWriter
 from vpnengine.esp.sa import Address, IpsecSaPair
 
 MTU = 65_535  # of the device that routes name; what a tunnel takes, the kernel knows from the path
 ACQUIRE_S = 1.0
 ASK_S = 0.5
-SEQUENCE_GAP = 64  # numbers that the old state may have used while its sequence moves to another address
 
 
 class KernelDataPlane(DataPlane):
@@ -51,7 +53,9 @@ class KernelDataPlane(DataPlane):
     reach it, and what no policy takes ends there instead of leaving in clear.
     """
 
-    capabilities = Capabilities(name="kernel (XFRM)", raw_esp=True, transport=True, ah=True)
+    capabilities = Capabilities(
+        name="kernel (XFRM)", raw_esp=True, transport=True, ah=True, interfaces=True, marks=True
+    )
 
     def __init__(self, device: str = "culvert0") -> None:
         self._device = device
@@ -64,6 +68,7 @@ class KernelDataPlane(DataPlane):
         self._spd: PolicyDatabase | None = None
         self._remains: Remains | None = None
         self._settings = Settings()
+        self._interfaces = Interfaces()
         self._by_spi: dict[int, Sa] = {}
         self._by_id: dict[SaId, Sa] = {}
         self._by_peer: dict[str, dict[int, Sa]] = {}
@@ -76,7 +81,7 @@ class KernelDataPlane(DataPlane):
         self._adoption: Adoption | None = None
         self._seeing: asyncio.Task[None] | None = None
         self._ending = False
-        self._refused: str | None = None
+        self._writer: StateWriter | None = None
 
     # Life
 
@@ -91,6 +96,7 @@ class KernelDataPlane(DataPlane):
         self._before = statistics()
         self._settings.change()
         self._remains = await asyncio.to_thread(Remains, self._netlink)
+        self._writer = StateWriter(self._netlink)
         self._spd = PolicyDatabase(self._netlink, self._newest, self._row_left)
         self._netlink.send_all([policies.own_packets(ipaddress.ip_network(n)) for n in ("0.0.0.0/0", "::/0")])
         self._tun = open_tun(self._device, persist=True)
@@ -124,6 +130,7 @@ class KernelDataPlane(DataPlane):
         await self._stop_work()
         if self._routes is not None:
             await asyncio.to_thread(self._routes.close)
+            await asyncio.to_thread(self._interfaces.close)
             self._routes = None
         if self._tun >= 0:
             loop.remove_reader(self._tun)
@@ -134,7 +141,7 @@ class KernelDataPlane(DataPlane):
         if self._netlink is not None:
             await asyncio.to_thread(flush, self._netlink)
             self._netlink.close()
-            self._netlink = None
+            self._netlink = self._writer = None
         self._settings.restore()
 
     async def _stop_work(self) -> None:
@@ -168,7 +175,11 @@ class KernelDataPlane(DataPlane):
         strangers = self._adopt(wanted)
         self._spd.set(wanted, strangers)
         if self._routes is not None:
-            self._routes.set(policy.selector for policy in wanted if policy.mode == "tunnel")
+            # Packets that are the peer's by a route or a mark have their way already.
+            led = (policy.selector for policy in wanted if policy.mode == "tunnel" and not policy.kernel.is_apart)
+            rows = interfaces.wanted(wanted)
+            make, remove = (partial(step, rows) for step in (self._interfaces.make, self._interfaces.remove_others))
+            self._routes.set(led, interfaces.ways(rows.values()), make, remove)
 
     def _adopt(self, wanted: tuple[Policy, ...]) -> list[policies.Key]:
         """Once, with the first configuration: what still serves one of its policies goes on doing so, the rest goes."""
@@ -218,8 +229,9 @@ class KernelDataPlane(DataPlane):
 
     def conditions(self) -> tuple[str, ...]:
         """What the kernel refuses."""
-        found = (self._routes and self._routes.problem, self._spd and self._spd.problem, self._refused)
-        return tuple(problem for problem in found if problem)
+        found = (self._routes and self._routes.problem, self._interfaces.problem, self._spd and self._spd.problem)
+        refused = self._writer.problems(self._spd.peers) if self._writer and self._spd else ()
+        return (*(problem for problem in found if problem), *refused)
 
     def _newest(self, row: Row) -> Serving | None:
         """The newest sending pair of a row serves it."""
@@ -239,17 +251,18 @@ class KernelDataPlane(DataPlane):
 
     def install(self, pair: IpsecSaPair, outbound: bool = True) -> None:
         """Install a pair, or let an installed one send as well; its octet limits may be new."""
+        if self._writer is None:
+            return
         sa = self._by_spi.get(pair.spi_in)
         if sa is None:
             sa = Sa(pair, policies.reqid_of(pair.peer_id, pair.selector))
-            self._send(states.addition(pair, True, sa.reqid))
+            self._writer.add(sa, True)
             self._remember(sa)
         elif sa.pair != pair:
             sa.pair = pair
-            for inbound in (True, False) if sa.sending else (True,):
-                self._send(states.addition(pair, inbound, sa.reqid, update=True))
+            self._writer.update(sa)
         if outbound and not sa.sending:
-            self._send(states.addition(pair, False, sa.reqid))
+            self._writer.add(sa, False)
             self._begin_to_send(sa)
 
     def _begin_to_send(self, sa: Sa) -> None:
@@ -269,17 +282,6 @@ class KernelDataPlane(DataPlane):
         self._by_spi[sa.pair.spi_in] = self._by_id[states.identity(sa.pair, True)] = sa
         self._by_peer.setdefault(sa.pair.peer_id, {})[sa.pair.spi_in] = sa
 
-    def _send(self, request: Request) -> None:
-        """:raises XfrmError: if the kernel refuses; the administrator is told as well, until it accepts again."""
-        if self._netlink is None:
-            return
-        try:
-            self._netlink.send(request)
-        except XfrmError as error:
-            self._refused = f"the kernel refused an SA ({error.strerror}); it may lack the algorithm"
-            raise
-        self._refused = None
-
     def remove(self, spi_in: int) -> None:
         """Remove a pair; outbound traffic falls back to the next newest."""
         sa = self._by_spi.pop(spi_in, None)
@@ -292,45 +294,34 @@ class KernelDataPlane(DataPlane):
         both = [states.identity(sa.pair, inbound) for inbound in (True, False)]
         for identity in both:
             self._by_id.pop(identity, None)
-        if self._netlink is None or self._ending:
+        if self._writer is None or self._ending:
             return
         self._serve(rows)
-        self._netlink.send_all([states.removal(identity) for identity in both])
+        self._writer.remove(sa.pair)
 
     def update_remote(self, spi_in: int, remote: Address) -> None:
         """Send to another outer address from now on, and expect the peer there."""
         sa = self._by_spi.get(spi_in)
-        if sa is None or self._netlink is None or sa.pair.remote == remote:
+        if sa is None or self._writer is None or sa.pair.remote == remote:
             return
-        old, new = sa.pair, replace(sa.pair, remote=remote)
-        sa.pair = new
+        old = sa.pair
+        sa.pair = replace(old, remote=remote)
         if old.remote.host == remote.host:
-            for inbound in (True, False) if sa.sending else (True,):
-                self._send(states.addition(new, inbound, sa.reqid, update=True))
+            self._writer.update(sa)
             return
-        self._move(sa, old)
-
-    def _move(self, sa: Sa, old: IpsecSaPair) -> None:
-        """A state's outer address cannot be changed: make a new one that goes on with the numbers of the old one."""
-        assert self._netlink is not None  # noqa: S101 - seen to by the caller
-        inbound = states.identity(old, True)
-        replay = states.replay_of(self._netlink.ask(states.question(inbound)))
-        errors = self._netlink.send_all(
-            [states.removal(inbound), states.addition(sa.pair, True, sa.reqid, replay=replay)]
-        )
+        self._writer.move_inbound(sa, old)
         if not sa.sending:
             return
-        outbound = states.identity(old, False)
-        replay = states.replay_of(self._netlink.ask(states.question(outbound)))
-        if replay is not None:
-            replay = replay._replace(sent=replay.sent + SEQUENCE_GAP)
-        self._send(states.addition(sa.pair, False, sa.reqid, replay=replay))
-        self._by_id.pop(outbound, None)
+        self._writer.move_outbound(sa, old)
+        self._by_id.pop(states.identity(old, False), None)
         self._by_id[states.identity(sa.pair, False)] = sa
         self._serve([row for row in self._rows_of(sa) if self._sending.get(row, [])[-1:] == [sa]])
-        self._netlink.send_all([states.removal(outbound)])
-        if any(errors):
-            self._refused = f"the kernel refused to move an SA: {os.strerror(max(errors))}"
+        if self._netlink is not None:
+            self._netlink.send_all([states.removal_of(old, False)])
+
+    def reserve_spi(self, local: str, remote: str, ah: bool) -> int | None:
+        """An SPI that no state of this host has, and none will have while it is kept."""
+        return self._writer.reserve(local, remote, ah) if self._writer else None
 
     # Counters
 
@@ -456,5 +447,5 @@ def flush(netlink: Netlink) -> None:
     for message in netlink.dump(m.GETSA):
         state = states.dumped(message)
         if state.reqid in policies.REQIDS:
-            requests.append(states.removal(state.identity))
+            requests.append(state.removal())
     netlink.send_all(requests)

@@ -19,7 +19,8 @@ NLMSG_ERROR, NLMSG_DONE, NLMSG_OVERRUN = 2, 3, 4
 
 DIR_IN, DIR_OUT, DIR_FORWARD = range(3)
 ALLOW, BLOCK = 0, 1
-STATE_AF_UNSPEC, STATE_ALIGN4, STATE_ESN = 32, 64, 128
+STATE_NOPMTUDISC, STATE_AF_UNSPEC, STATE_ALIGN4, STATE_ESN = 4, 32, 64, 128
+EXTRA_DONT_ENCAP_DSCP = 1
 
 # Numbers of linux/xfrm.h. What is not named here is skipped when read, the keys before all.
 ATTRIBUTES = {
@@ -33,6 +34,7 @@ ATTRIBUTES = {
     "ALG_AUTH_TRUNC": 20,
     "MARK": 21,
     "REPLAY_ESN_VAL": 23,
+    "SA_EXTRA_FLAGS": 24,
     "OFFLOAD_DEV": 28,
     "SET_MARK": 29,
     "SET_MARK_MASK": 30,

@@ -27,7 +27,7 @@ DIRECTIONS = (m.DIR_OUT, m.DIR_IN, m.DIR_FORWARD)
 NO_MARK = (0, 0)
 _IDENTITY = struct.Struct("=BIII")
 _RANK, _RANK_PLACE = struct.Struct("=IIB"), 152  # priority, index and direction in xfrm_userpolicy_info
-_REQID, _MARK = struct.Struct("=I"), struct.Struct("=II")
+_REQID = struct.Struct("=I")
 # A template with ends that nobody has (RFC 7600 section 4.8): it raises an acquire, wherever the peer is.
 _NOWHERE = "192.0.0.8"
 
@@ -79,8 +79,9 @@ def priority(flow: Flow, outbound: bool) -> int:
     return _FIRST + ((128 - remote.prefixlen) * 129 + 128 - local.prefixlen) * 4 + 3 - exact
 
 
-def keys(selector: Selector, mark: tuple[int, int] = NO_MARK, if_id: int = 0) -> Iterator[Key]:
-    """Every policy of a selector: three for each pair of its networks."""
+def keys(policy: Policy) -> Iterator[Key]:
+    """Every policy of the kernel for one of ours: three for each pair of its networks."""
+    selector, mark, if_id = policy.selector, states.mark_of(policy.kernel), policy.kernel.if_id
     for local in networks(selector.local):
         for remote in networks(selector.remote):
             for direction in DIRECTIONS:
@@ -116,9 +117,13 @@ def removal(key: Key, index: int = 0) -> Request:
     return Request(m.DELPOLICY, structs.pack_policy_id(key.flow, key.direction), key.attributes())
 
 
-def bypasses(selector: Selector) -> Iterator[Key]:
-    """Traffic inside a local subnet stays outside of a tunnel to a wider one, such as everything."""
-    if covers(selector.remote, selector.local):
+def bypasses(policy: Policy) -> Iterator[Key]:
+    """Traffic inside a local subnet stays outside of a tunnel to a wider one, such as everything.
+
+    Where a route or a mark leads packets into the tunnel, it is their business.
+    """
+    selector = policy.selector
+    if not policy.kernel.is_apart and covers(selector.remote, selector.local):
         for network in networks(selector.local):
             for direction in DIRECTIONS:
                 yield Key(Flow(network, network), direction)
@@ -178,6 +183,5 @@ def _reqid(template: bytes) -> int:
 
 def mark_and_if_id(message: Received) -> tuple[tuple[int, int], int]:
     """What a policy has of both; zeros are none."""
-    mark, if_id = message.attributes.get("MARK"), message.attributes.get("IF_ID")
-    value = _MARK.unpack(mark) if mark else NO_MARK
-    return (value[0], value[1]), int.from_bytes(if_id or b"", sys.byteorder)
+    if_id = message.attributes.get("IF_ID")
+    return states.mark_in(message), int.from_bytes(if_id or b"", sys.byteorder)

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import errno
 from collections import Counter, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from typing import NamedTuple
 
 from vpnengine.dataplane.base import Policy
@@ -90,6 +90,11 @@ class PolicyDatabase:
     def rows(self) -> dict[Row, Policy]:
         """The policies in force by row."""
         return self._rows
+
+    @property
+    def peers(self) -> Container[str]:
+        """The peers of these rows."""
+        return self._by_peer
 
     def of_peer(self, peer_id: str) -> list[Row]:
         """The rows of a peer."""
@@ -175,13 +180,13 @@ class PolicyDatabase:
         changed = [] if self._rows.get(row) in (None, policy) else self._remove(row)
         self._rows[row] = policy
         self._by_peer.setdefault(policy.peer_id, {})[row] = None
-        for key in policies.keys(policy.selector):
+        for key in policies.keys(policy):
             if self._owners.setdefault(key, row) == row:
                 changed.append(key)
         if row in self.kept:
             self.kept.discard(row)
             changed.clear()
-        for key in policies.bypasses(policy.selector):
+        for key in policies.bypasses(policy):
             self._bypasses[key] += 1
             changed.append(key)
         return changed
@@ -193,17 +198,17 @@ class PolicyDatabase:
         self._by_peer[row[0]].pop(row)
         if not self._by_peer[row[0]]:
             del self._by_peer[row[0]]
-        changed = self._keys(row)
+        changed = [key for key in policies.keys(policy) if self._owners.get(key) == row]
         for key in changed:
             del self._owners[key]
-        for key in policies.bypasses(policy.selector):
+        for key in policies.bypasses(policy):
             self._bypasses[key] -= 1
             changed.append(key)
         self._left(row)
         return changed
 
     def _keys(self, row: Row) -> list[Key]:
-        return [key for key in policies.keys(row[1]) if self._owners.get(key) == row]
+        return [key for key in policies.keys(self._rows[row]) if self._owners.get(key) == row]
 
     # The kernel
 

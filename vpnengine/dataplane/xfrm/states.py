@@ -6,6 +6,7 @@ import struct
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from vpnengine.contract.kernel import KernelPolicy
 from vpnengine.dataplane.udp import MARK
 from vpnengine.dataplane.xfrm import algorithms, structs
 from vpnengine.dataplane.xfrm import messages as m
@@ -27,31 +28,39 @@ _DUMPED = struct.Struct("=16s4sB3x16s64xQQQQIIIIIHB")
 class Extras:
     """What a state may have besides what was negotiated.
 
-    ``mark`` is (value, mask) of the packets that it serves, ``if_id`` that of an xfrm interface, ``output_mark`` what
-    its outer packets are marked with, ``offload`` the index of the device that does the cryptography.
+    ``mark`` is (value, mask) of the packets that it serves: an outbound state has it, an inbound one gives it to what
+    it opens. ``if_id`` is that of an xfrm interface, ``output_mark`` what outer packets are marked with, ``offload``
+    the index of the device that does the cryptography.
     """
 
-    mark: tuple[int, int] | None = None
+    mark: tuple[int, int] = (0, 0)
     if_id: int = 0
     output_mark: int = MARK
     offload: int | None = None
 
-    def of_policy(self) -> list[tuple[str, bytes]]:
-        """Those that a policy has as well."""
-        return identifying(self.mark or (0, 0), self.if_id)
-
     def of_state(self, inbound: bool) -> list[tuple[str, bytes]]:
-        """All of them."""
-        found = self.of_policy()
-        if self.output_mark and not inbound:
-            found.append(("SET_MARK", struct.pack("=I", self.output_mark)))
-            found.append(("SET_MARK_MASK", struct.pack("=I", _FULL_MASK)))
+        """As attributes of the state of one direction."""
+        found = identifying((0, 0) if inbound else self.mark, self.if_id)
+        given = self.mark if inbound else (self.output_mark, _FULL_MASK)
+        if given[0]:
+            found.append(("SET_MARK", struct.pack("=I", given[0])))
+            found.append(("SET_MARK_MASK", struct.pack("=I", given[1])))
         if self.offload is not None:
             found.append(("OFFLOAD_DEV", struct.pack("=iB3x", self.offload, 2 if inbound else 0)))
         return found
 
 
 NO_EXTRAS = Extras()
+
+
+def extras_of(kernel: KernelPolicy, offload: int | None = None) -> Extras:
+    """What a peer is configured for."""
+    return Extras(mark_of(kernel), kernel.if_id, offload=offload)
+
+
+def mark_of(kernel: KernelPolicy) -> tuple[int, int]:
+    """(value, mask), zeros for none."""
+    return (kernel.mark.value, kernel.mark.mask) if kernel.mark else (0, 0)
 
 
 def identifying(mark: tuple[int, int], if_id: int) -> list[tuple[str, bytes]]:
@@ -86,11 +95,14 @@ def addition(
     inbound: bool,
     reqid: int,
     *,
-    extras: Extras = NO_EXTRAS,
+    extras: Extras | None = None,
     replay: Replay | None = None,
     update: bool = False,
 ) -> Request:
-    """Add the state of one direction, or update it; ``replay`` are the sequence numbers to go on with."""
+    """Add the state of one direction, or update it; ``replay`` are the sequence numbers to go on with.
+
+    ``extras`` are by default what the pair's peer is configured for.
+    """
     source = pair.remote if inbound else pair.local
     tunnel = pair.mode == "tunnel"
     esn_kind = pair.transform.esn or (inbound and pair.replay_window > OLD_WINDOW)
@@ -102,7 +114,7 @@ def addition(
         reqid=reqid,
         mode=mode(pair),
         replay_window=pair.replay_window if inbound and not esn_kind else 0,
-        flags=_flags(pair),
+        flags=_flags(pair, inbound),
     )
     attributes = algorithms.attributes(pair.transform, pair.keys_in if inbound else pair.keys_out)
     if pair.udp:
@@ -115,15 +127,20 @@ def addition(
     elif replay is not None:
         bitmap = replay.bitmap[0] if replay.bitmap else 0
         attributes.append(("REPLAY_VAL", struct.pack("=III", replay.sent, replay.received, bitmap)))
-    attributes += extras.of_state(inbound)
+    if tunnel and not inbound and not pair.outer.copy_dscp:
+        attributes.append(("SA_EXTRA_FLAGS", struct.pack("=I", m.EXTRA_DONT_ENCAP_DSCP)))
+    attributes += (extras or extras_of(pair.kernel)).of_state(inbound)
     return Request(m.UPDSA if update else m.NEWSA, body, attributes)
 
 
-def _flags(pair: IpsecSaPair) -> int:
-    """The kernel pads AH to 8 octets unless told that over IPv4 it is padded to 4 (RFC 4302 section 3.3.3.2.1)."""
+def _flags(pair: IpsecSaPair, inbound: bool) -> int:
+    """The kernel copies DF out of IPv4 and counts IPv6 as having it; told to look for no path MTU it clears it.
+
+    It pads AH to 8 octets unless told that over IPv4 it is padded to 4 (RFC 4302 section 3.3.3.2.1)."""
     padded = pair.transform.protocol == "ah" and ":" not in pair.local.host
     flags = m.STATE_ALIGN4 if padded else 0
     flags |= m.STATE_ESN if pair.transform.esn else 0
+    flags |= m.STATE_NOPMTUDISC if not inbound and pair.mode == "tunnel" and pair.outer.dont_fragment == "clear" else 0
     return flags | (m.STATE_AF_UNSPEC if pair.mode == "tunnel" else 0)
 
 
@@ -159,9 +176,14 @@ def _encap(pair: IpsecSaPair, inbound: bool) -> bytes:
     return structs.pack_encap(source.port, destination.port, original if pair.mode == "transport" else None)
 
 
-def removal(identity: SaId, extras: Extras = NO_EXTRAS) -> Request:
-    """Remove a state."""
-    return Request(m.DELSA, identity.pack(), extras.of_policy())
+def removal(identity: SaId, mark: tuple[int, int] = (0, 0)) -> Request:
+    """Remove a state; one with a mark is found by it."""
+    return Request(m.DELSA, identity.pack(), identifying(mark, 0))
+
+
+def removal_of(pair: IpsecSaPair, inbound: bool) -> Request:
+    """Remove the state of one direction."""
+    return removal(identity(pair, inbound), (0, 0) if inbound else mark_of(pair.kernel))
 
 
 class Dumped(NamedTuple):
@@ -175,6 +197,12 @@ class Dumped(NamedTuple):
     replayed: int
     failed: int
     source: str
+    mark: tuple[int, int] = (0, 0)
+    offloaded: bool = False
+
+    def removal(self) -> Request:
+        """Remove it."""
+        return removal(self.identity, self.mark)
 
 
 def dumped(message: Received) -> Dumped:
@@ -191,7 +219,16 @@ def dumped(message: Received) -> Dumped:
         replayed,
         failed,
         structs.host(source, family),
+        mark_in(message),
+        "OFFLOAD_DEV" in message.attributes,
     )
+
+
+def mark_in(message: Received) -> tuple[int, int]:
+    """The mark of a state or policy, zeros for none."""
+    mark = message.attributes.get("MARK")
+    value, mask = struct.unpack("=II", mark) if mark else (0, 0)
+    return value, mask
 
 
 def replay_of(message: Received) -> Replay | None:
@@ -206,9 +243,16 @@ def replay_of(message: Received) -> Replay | None:
     return Replay(sent, received, (bitmap,))
 
 
-def question(identity: SaId) -> Request:
-    """Ask for sequence numbers."""
-    return Request(m.GETAE, structs.pack_aevent(identity))
+def question(pair: IpsecSaPair, inbound: bool) -> Request:
+    """Ask for the sequence numbers of one direction."""
+    mark = (0, 0) if inbound else mark_of(pair.kernel)
+    return Request(m.GETAE, structs.pack_aevent(identity(pair, inbound)), identifying(mark, 0))
+
+
+def look(pair: IpsecSaPair, inbound: bool) -> Request:
+    """Ask for the state of one direction."""
+    mark = (0, 0) if inbound else mark_of(pair.kernel)
+    return Request(m.GETSA, identity(pair, inbound).pack(), identifying(mark, 0))
 
 
 def spi_request(identity: SaId, source: str, mode: int, reqid: int, lowest: int, highest: int) -> Request:
