@@ -11,4 +11,5 @@ urlpatterns = [
     path("", include("dashboard.sitevpn.urls")),
     path("", include("dashboard.eventlog.urls")),
     path("", include("dashboard.insight.urls")),
+    path("", include("dashboard.publish.urls")),
 ]

@@ -98,7 +98,7 @@ def deliver(appliance_uuid: str) -> None:
 def _apply(revision: Revision) -> None:
     gateway = import_string(settings.CULVERT_ENGINE_GATEWAY)()
     try:
-        applied = gateway.request("apply", config=_resolved(revision.document))
+        applied = gateway.request("apply", config=resolved(revision.document))
     except Refused as refused:
         problems = [problem.model_dump() for problem in refused.problems]
         _observe(revision, Revision.State.REFUSED, problems)
@@ -110,7 +110,7 @@ def _apply(revision: Revision) -> None:
         Outbox.objects.filter(appliance_id=revision.appliance_id).delete()
 
 
-def _resolved(document: dict[str, Any]) -> dict[str, Any]:
+def resolved(document: dict[str, Any]) -> dict[str, Any]:
     """The document with its secrets in clear, for the control socket alone."""
     return dict(with_secrets(document, lambda name, version: reveal_secret(version)))
 

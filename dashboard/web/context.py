@@ -5,7 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from django.http import HttpRequest
+from django.utils.functional import SimpleLazyObject
 
+from dashboard.publish import changes
+from dashboard.publish import selectors as publishing
 from dashboard.web import navigation
 
 
@@ -18,4 +21,11 @@ def frame(request: HttpRequest) -> dict[str, Any]:
         "menu": navigation.sections(page, request.access.may),
         "search_url": navigation.address("search"),
         "where": request.access.site,
+        "pending_change": SimpleLazyObject(lambda: _pending(request)),
+        "change": {"choices": changes.CONFIRM_MINUTES, **vars(changes.present())},
     }
+
+
+def _pending(request: HttpRequest) -> Any:
+    """The revision of the site that goes back unless somebody keeps it."""
+    return publishing.unconfirmed_at(request.access.site.pk) if request.access.site else None

@@ -69,6 +69,9 @@ PAGES: dict[str, Visit] = {
     "administrators": Visit(),
     "changelog": Visit(),
     "claim": Visit(signed_in=False),
+    "configuration": Visit(),
+    "configuration-compare": Visit(query="?from=1&to=2"),
+    "configuration-revision": Visit(lambda stack: (1,)),
     "events": Visit(drawn=".log-row"),
     "mfa_index": Visit(),
     "peer": Visit(newest_uuid("sitevpn_peer")),
@@ -83,6 +86,7 @@ PAGES: dict[str, Visit] = {
 # Patterns of url names → why nobody looks at them.
 EXCUSED: dict[str, str] = {
     "changelog-export": "a file",
+    "configuration-pending": "a part of every page",
     "event-*": "data for the Event Log's script",
     "health": "for monitors",
     "invitation": "needs a link that works once; swept in test_accounts",

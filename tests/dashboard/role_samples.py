@@ -99,6 +99,10 @@ def _peer(world: World) -> dict[str, Any]:
 
 # Address by its name: the parameters of a real object.
 SAMPLES: dict[str, Callable[[World], dict[str, Any]]] = {
+    "configuration-revision": lambda world: {"number": 1},
+    "configuration-restore": lambda world: {"number": 1},
+    "configuration-confirm": lambda world: {"number": 1},
+    "configuration-take-back": lambda world: {"number": 1},
     "peer": lambda world: {"uuid": world.peer.uuid},
     "peer-delete": lambda world: {"uuid": world.peer.uuid},
     "peer-action": lambda world: {"uuid": world.peer.uuid, "op": "initiate"},
