@@ -190,7 +190,7 @@ def test_headers_and_no_secret_on_pages(site: Any, user: Any) -> None:
 
 def test_templates_have_nothing_inline() -> None:
     for path in (ROOT / "dashboard").rglob("*.html"):
-        text = path.read_text()
+        text = re.sub(r"\{[%#].*?[%#]\}", "", path.read_text())  # a tag's own arguments are no attributes
         assert not re.search(r"<script(?![^>]*src=)|<style|\sstyle=|\son[a-z]+=", text), path
 
 

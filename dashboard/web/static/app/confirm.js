@@ -39,9 +39,9 @@ if (banner) {
     event.preventDefault();
     const address = event.submitter?.hasAttribute("formaction") ? event.submitter.formAction : event.target.action;
     try {
-      const answer = await fetch(address, { method: "POST", body: new FormData(event.target) });
-      if (!answer.ok) throw new Error(String(answer.status));
-      location.assign(answer.url);
+      const answer = await fetch(address, { method: "POST", body: new FormData(event.target), redirect: "manual" });
+      if (answer.type !== "opaqueredirect") throw new Error(String(answer.status));
+      location.assign(event.target.elements.next.value);
     } catch {
       const problem = byId("confirm-problem");
       problem.hidden = false;
