@@ -192,6 +192,7 @@ class PeerForm(PolicyForm, AdvancedForm, AuthenticationForm, forms.ModelForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.ask_unresolved = False
+        self.conflict: Any = None
         self.fields["exchange"].required = False
         peer = self.instance
         policy = peer.policy if peer.pk and peer.preset == CUSTOM else BY_KEY["strong"].policy()

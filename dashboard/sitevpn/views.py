@@ -13,7 +13,7 @@ from django.shortcuts import redirect, render
 from dashboard.core.permissions import needs
 from dashboard.fleet import selectors as fleet
 from dashboard.publish import selectors as publishing
-from dashboard.sitevpn import explain, selectors, services
+from dashboard.sitevpn import conflict, explain, selectors, services
 from dashboard.sitevpn.authentication_form import FILES
 from dashboard.sitevpn.forms import PeerForm, SubnetFormSet, UserForm, parse_subnets, sentence
 from dashboard.sitevpn.models import Peer
@@ -96,7 +96,8 @@ def peer(request: HttpRequest, uuid: UUID | None = None) -> HttpResponse:
     """Add or change a peer. What was typed is kept when it is refused, except the secret."""
     site = request.access.site
     row = selectors.peer(site.pk, uuid) if uuid else Peer(site=site)
-    form = PeerForm(request.POST or None, request.FILES or None, instance=row)
+    data = conflict.resolved(request.POST, row) if request.POST else None
+    form = PeerForm(data, request.FILES or None, instance=row)
     if request.method == "POST" and form.is_valid() and _saved(request, form):
         messages.success(request, f"Peer “{row.name}” is saved.")
         return redirect("sitevpn")
@@ -159,7 +160,8 @@ def _saved(request: HttpRequest, form: PeerForm) -> bool:
         form.add_problems(refused.problems)
         return False
     except services.EditConflict:
-        form.add_error(None, "Somebody else has changed this peer since you opened it; load the page again to see it.")
+        form.conflict = conflict.explain(form, form.cleaned_data["edit"])
+        form.add_error(None, "Somebody else has changed this peer since you opened it.")
         return False
     return True
 
