@@ -14,7 +14,7 @@ from vpnengine.contract.config import PeerConfig
 from vpnengine.contract.outer import MAX_MSS, MIN_MSS, OUTER_DEFAULT
 from vpnengine.contract.policies import DpdPolicy, RetransmitPolicy
 from vpnengine.contract.problems import problems_of
-from vpnengine.contract.selectors import MAX_SELECTORS, PROTOCOL_NAMES, SelectorConfig
+from vpnengine.contract.selectors import MAX_SELECTORS, PROTOCOL_NAMES, SelectorConfig, check_ends
 from vpnengine.contract.types import host
 
 MAX_ALTERNATES = 8
@@ -114,6 +114,7 @@ def read_limit(line: str) -> dict[str, str]:
     except pydantic.ValidationError as error:
         messages = [problem.message.removeprefix("remote: ") for problem in problems_of(error)]
         raise ValueError("; ".join(messages)) from None
+    check_ends(limit)
     return {"local": limit.local, "remote": limit.remote}
 
 
@@ -136,6 +137,7 @@ def read_selector(line: str) -> dict[str, Any]:
     except pydantic.ValidationError as error:
         messages = [re.sub("^(remote|protocol): ", "", problem.message) for problem in problems_of(error)]
         raise ValueError("; ".join(messages)) from None
+    check_ends(found)
     return {name: value for name, value in found.model_dump().items() if value}
 
 

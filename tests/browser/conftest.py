@@ -25,9 +25,11 @@ ARGUMENTS = [
 
 
 @pytest.fixture
-def rig(tmp_path: Path) -> Iterator[tuple[Topology, Stack]]:
+def rig(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[tuple[Topology, Stack]]:
+    """The stack beside a strongSwan; a test that is parametrized over ``rig`` gets the data path that it names."""
+    chosen = {"CULVERT_DATAPLANE": request.param} if getattr(request, "param", None) else {}
     with Topology("direct", name=f"b{os.getpid() % 10000}") as topology:
-        stack = Stack(tmp_path / "state", topology.site.name)
+        stack = Stack(tmp_path / "state", topology.site.name, **chosen)
         stack.start()
         try:
             yield topology, stack

@@ -6,6 +6,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from lab.topology import FAR_HOST, GATEWAY_OUTER, GATEWAY_SUBNETS, SECRET, SITE_SUBNETS, Topology
+from tests.lab.test_strongswan import NOT_BUILT
 from tests.stack import Stack, add_subnet, claim_by_form, eventually, fill_peer
 
 pytestmark = [pytest.mark.lab, pytest.mark.browser, pytest.mark.timeout(240)]
@@ -16,7 +17,14 @@ def peer_fields(**changes: str) -> dict[str, str]:
     return fields | changes
 
 
-def test_from_claim_to_traffic(rig: tuple[Topology, Stack], page: Page) -> None:
+DATA_PATHS = [
+    pytest.param("python", "userspace (Python)", id="python"),
+    pytest.param("native", "userspace (native)", id="native", marks=NOT_BUILT),
+]
+
+
+@pytest.mark.parametrize(("rig", "carrier"), DATA_PATHS, indirect=["rig"])
+def test_from_claim_to_traffic(rig: tuple[Topology, Stack], page: Page, carrier: str) -> None:
     topology, stack = rig
     claim_by_form(page, stack)
     add_subnet(page, stack, SITE_SUBNETS[0])
@@ -32,6 +40,7 @@ def test_from_claim_to_traffic(rig: tuple[Topology, Stack], page: Page) -> None:
     assert topology.lan.ping(FAR_HOST, count=5).lost == 0
     page.goto(stack.address + "/status/")
     expect(page.locator(".status-green", has_text="up, 1 SA pair")).to_be_visible()
+    expect(page.locator("#data-paths")).to_contain_text(carrier)
     page.goto(stack.address + "/vpn/")
     expect(page.locator("#revision")).to_contain_text("applied")
     assert SECRET not in page.content() + log.content()

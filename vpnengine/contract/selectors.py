@@ -142,11 +142,10 @@ class Protected(Model):
     def _check_overlapping_ends(self) -> None:
         for field in ("selectors", "accept_wider") if not self.may_overlap() else ():
             for index, row in enumerate(getattr(self, field)):
-                if overlap(row.local, row.remote):
-                    where = f"{field}.{index}.remote"
-                    raise ValueError(
-                        f"{where}: {row.remote} overlaps {row.local}; the two ends need different addresses"
-                    )
+                try:
+                    check_ends(row)
+                except ValueError as error:
+                    raise ValueError(f"{field}.{index}.remote: {error}") from None
 
     def protected(self) -> Iterator[SelectorConfig]:
         """Every selector. Subnets of different IP versions make none."""
@@ -158,6 +157,15 @@ class Protected(Model):
                     yield SelectorConfig.model_construct(
                         local=mine, remote=theirs, protocol=0, local_port=0, remote_port=0
                     )
+
+
+def check_ends(selector: SelectorConfig) -> None:
+    """Nothing but addresses leads packets into most tunnels, so that each is on one side.
+
+    :raises ValueError: with a sentence about ``remote``.
+    """
+    if overlap(selector.local, selector.remote):
+        raise ValueError(f"{selector.remote} overlaps {selector.local}; the two ends need different addresses")
 
 
 def check_hosts(protected: Protected) -> None:
