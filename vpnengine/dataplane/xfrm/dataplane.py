@@ -173,8 +173,7 @@ class KernelDataPlane(DataPlane):
         if self._spd is None or wanted is self._spd.policies:
             return
         strangers = self._adopt(wanted)
-        self._spd.set(wanted, strangers)
-        if self._routes is not None:
+        if self._spd.set(wanted, strangers) and self._routes is not None:
             # Packets that are the peer's by a route or a mark have their way already.
             led = (policy.selector for policy in wanted if policy.mode == "tunnel" and not policy.kernel.is_apart)
             rows = interfaces.wanted(wanted)

@@ -10,10 +10,10 @@ import asyncio
 import contextlib
 import errno
 from collections import Counter, deque
-from collections.abc import Callable, Container, Iterable
+from collections.abc import Callable, Collection, Container, Iterable
 from typing import NamedTuple
 
-from vpnengine.dataplane.base import Policy
+from vpnengine.dataplane.base import DataPlaneError, Policy
 from vpnengine.dataplane.xfrm import messages as m
 from vpnengine.dataplane.xfrm import policies
 from vpnengine.dataplane.xfrm.netlink import Netlink, Request, errors_of
@@ -110,17 +110,21 @@ class PolicyDatabase:
         """Compare with what there is, on any thread."""
         self._prepared = difference(self._policies, wanted)
 
-    def set(self, wanted: tuple[Policy, ...], strangers: Iterable[Key] = ()) -> None:
-        """Have exactly these rows, and none of the ``strangers``, which the kernel has."""
+    def set(self, wanted: tuple[Policy, ...], strangers: Collection[Key] = ()) -> bool:
+        """Have exactly these rows, and none of the ``strangers``, which the kernel has. False if they were these."""
         prepared, self._prepared = self._prepared, None
         if prepared is None or prepared.after is not wanted or prepared.before is not self._policies:
             prepared = difference(self._policies, wanted)
         self._policies = wanted
+        if not (prepared.gone or prepared.fresh or strangers):
+            return False
+        self.problem = None
         few = not self._queue
         self._queue.extend(strangers)
         self._queue.extend(prepared.gone)
         self._queue.extend(prepared.fresh)
         self._go_on(at_once=few and len(self._queue) <= AT_ONCE)
+        return True
 
     def serve(self, rows: Iterable[Row]) -> None:
         """Other states serve these rows from now on; many rows are done in slices."""
@@ -128,7 +132,7 @@ class PolicyDatabase:
         if len(wanted) <= AT_ONCE:
             self._send([key for row in wanted for key in self._keys(row)])
             return
-        self._queue.extend(self._rows[row] for row in wanted)
+        self._queue.extend(key for row in wanted for key in self._keys(row))
         self._go_on(at_once=False)
 
     def _go_on(self, at_once: bool) -> None:
@@ -159,6 +163,9 @@ class PolicyDatabase:
             while self._queue:
                 self._slice()
                 await asyncio.sleep(0)
+        except (OSError, DataPlaneError) as error:
+            # What is left goes with the next change.
+            self.problem = f"IPsec policies cannot be set: {error}"
         finally:
             self._numbers = {}
             self._working = None
@@ -177,7 +184,7 @@ class PolicyDatabase:
 
     def _add(self, policy: Policy) -> list[Key]:
         row = row_of(policy)
-        changed = [] if self._rows.get(row) in (None, policy) else self._remove(row)
+        changed = self._remove(row) if row in self._rows else []
         self._rows[row] = policy
         self._by_peer.setdefault(policy.peer_id, {})[row] = None
         for key in policies.keys(policy):
