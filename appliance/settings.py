@@ -36,6 +36,7 @@ INSTALLED_APPS = [
     "dashboard.fleet",
     "dashboard.audit",
     "dashboard.sitevpn",
+    "dashboard.peerside",
     "dashboard.publish",
     "dashboard.eventlog",
     "dashboard.insight",

@@ -9,6 +9,7 @@ urlpatterns = [
     path("", include("dashboard.accounts.urls")),
     path("", include("dashboard.audit.urls")),
     path("", include("dashboard.sitevpn.urls")),
+    path("", include("dashboard.peerside.urls")),
     path("", include("dashboard.eventlog.urls")),
     path("", include("dashboard.insight.urls")),
     path("", include("dashboard.publish.urls")),

@@ -16,6 +16,13 @@ class LocalSubnet(models.Model):
     in_vpn = models.BooleanField("in the VPN", default=True)
 
 
+class SiteVpn(models.Model):
+    """What a site's VPN needs to know of the site itself."""
+
+    site = models.OneToOneField("fleet.Site", on_delete=models.CASCADE, related_name="vpn")
+    public_address = models.CharField(max_length=253, blank=True)
+
+
 class Peer(models.Model):
     """A third-party peer. Its secrets are versions in the publish app, never columns here."""
 

@@ -10,9 +10,9 @@ from dashboard.audit import services as audit
 from dashboard.core import keyring
 from dashboard.fleet import selectors as fleet
 from dashboard.publish import services as publishing
-from dashboard.sitevpn.models import LocalSubnet, Peer, VpnUser
+from dashboard.sitevpn.models import LocalSubnet, Peer, SiteVpn, VpnUser
 from dashboard.sitevpn.presets import BY_KEY, CUSTOM
-from vpnengine.contract.config import parse_config
+from vpnengine.contract.config import PeerConfig, parse_config
 from vpnengine.contract.problems import Problem, Refused
 
 _PLACEHOLDER = "a secret that is checked elsewhere"
@@ -111,6 +111,36 @@ def check(document: dict[str, Any], *, secrets: bool = False) -> None:
     :raises Refused: with problems that name fields.
     """
     parse_config(publishing.with_secrets(document, _secret if secrets else _stand_in))
+
+
+def peer_config(peer: Peer) -> PeerConfig:
+    """One peer as the engine will see it, with something else in place of its secrets.
+
+    :raises Refused: with problems that name fields, if it is not valid by itself.
+    """
+    mine = list(
+        LocalSubnet.objects.filter(site_id=peer.site_id, in_vpn=True).order_by("id").values_list("subnet", flat=True)
+    )
+    row = publishing.with_secrets(compile_peer(peer, mine), _stand_in)
+    pool = row.get("mode_config", {}).get("pool")
+    pools = [{"name": pool, **peer.remote_access["pool"]}] if pool else []
+    users = [{"name": "somebody", "password": _PLACEHOLDER}] if peer.xauth_role == "server" else []
+    document = {"peers": [row], "pools": pools, "xauth": {"users": users}}
+    return parse_config(document).peers[0]
+
+
+def public_address(site_id: int) -> str:
+    """The public address of a site as it was entered, or nothing."""
+    row = SiteVpn.objects.filter(site_id=site_id).first()
+    return row.public_address if row else ""
+
+
+@transaction.atomic
+def save_public_address(site_id: int, address: str) -> None:
+    """Keep the public address of a site; it is told to other gateways, and changes no tunnel."""
+    before = {"public_address": public_address(site_id)}
+    SiteVpn.objects.update_or_create(site_id=site_id, defaults={"public_address": address})
+    _note(site_id, "site's public address", "changed", address, "", before, {"public_address": address})
 
 
 def _stand_in(name: str, version: int) -> str:

@@ -105,6 +105,8 @@ SAMPLES: dict[str, Callable[[World], dict[str, Any]]] = {
     "configuration-take-back": lambda world: {"number": 1},
     "peer": lambda world: {"uuid": world.peer.uuid},
     "peer-delete": lambda world: {"uuid": world.peer.uuid},
+    "other-side": lambda world: {"uuid": world.peer.uuid},
+    "other-side-file": lambda world: {"uuid": world.peer.uuid, "key": "strongswan"},
     "peer-action": lambda world: {"uuid": world.peer.uuid, "op": "initiate"},
     "status-peer": lambda world: {"uuid": world.peer.uuid},
     "status-facts": lambda world: {"uuid": world.peer.uuid},
@@ -128,6 +130,7 @@ BODIES: dict[str, Callable[[World], dict[str, Any]]] = {
     "administrators": lambda world: {"email": "second@example.com", "role": "full"},
     "administrator": lambda world: {"role": "full"},
     "invitation": lambda world: {"name": "New", "password": "a-long-passphrase-9"},
+    "other-side": lambda world: {"address": "198.51.100.7"},
     "switch": lambda world: {"place": f"{world.site.organization.uuid}/{world.site.uuid}"},
 }
 # Addresses with a parameter that tells no object of an organization apart: a stranger is answered as everybody is.

@@ -1,0 +1,1 @@
+"""One module per family of gateways: how it writes what the other side must have."""
