@@ -125,7 +125,7 @@ def test_identities_are_swapped_and_typed() -> None:
     mail = {"type": "user-fqdn", "value": "vpn@example.net"}
     config = peer(**cbc(), local_identity=mail, remote_identity={"type": "ipv4", "value": "10.9.9.9"})
     said = {
-        "strongswan": ("ipv4:10.9.9.9", "userfqdn:vpn@example.net"),
+        "strongswan": ("10.9.9.9", "userfqdn:vpn@example.net"),
         "mikrotik": ("address:10.9.9.9", "user-fqdn:vpn@example.net"),
         "juniper": ("10.9.9.9", "vpn@example.net"),
         "paloalto": ("10.9.9.9", "vpn@example.net"),

@@ -8,14 +8,8 @@ from dashboard.peerside.vendors import Vendor
 from vpnengine.contract.identity import Identity, IdentityType
 from vpnengine.contract.selectors import PROTOCOL_NAMES
 
-PREFIXES = {
-    IdentityType.IPV4: "ipv4",
-    IdentityType.IPV6: "ipv6",
-    IdentityType.FQDN: "fqdn",
-    IdentityType.USER_FQDN: "userfqdn",
-    IdentityType.KEY_ID: "keyid",
-    IdentityType.DN: "asn1dn",
-}
+# What follows a prefix is taken octet by octet, so that addresses and distinguished names have none.
+PREFIXES = {IdentityType.FQDN: "fqdn:", IdentityType.USER_FQDN: "userfqdn:", IdentityType.KEY_ID: "keyid:"}
 # charon tells the lifetime that a rekeying and its grace make up: the two are 90 and 10 per cent of ours.
 GRACE = 10
 
@@ -55,8 +49,12 @@ def _end(end: str, identity: Identity | None, side: OtherSide) -> list[str]:
         # The files are the administrator's: their own certificate, and the CA that has issued ours.
         lines.append("      certs = gateway.pem" if end == "local" else "      cacerts = culvert-ca.pem")
     if identity is not None:
-        lines.append(f'      id = "{PREFIXES[identity.type]}:{identity.value}"')
+        lines.append(f'      id = "{_said(identity)}"')
     return [*lines, "    }"]
+
+
+def _said(identity: Identity) -> str:
+    return PREFIXES.get(identity.type, "") + identity.value
 
 
 def _child(name: str, pair: Pair, side: OtherSide) -> list[str]:
@@ -97,7 +95,7 @@ def _secret(name: str, side: OtherSide) -> list[str]:
     owners = []
     for identity in (side.local_identity, side.remote_identity):
         if identity is not None:
-            owners.append(f"{PREFIXES[identity.type]}:{identity.value}")
+            owners.append(_said(identity))
     owners += [address for address in (side.local_address, ours(side)) if address]
     rows = [f'    id-{number} = "{owner}"' for number, owner in enumerate(dict.fromkeys(owners), 1)]
     return ["secrets {", f"  ike-{name} {{", *rows, f'    secret = "{side.secret}"', "  }", "}"]
