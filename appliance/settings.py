@@ -35,6 +35,7 @@ INSTALLED_APPS = [
     "dashboard.accounts",
     "dashboard.fleet",
     "dashboard.audit",
+    "dashboard.api",
     "dashboard.sitevpn",
     "dashboard.peerside",
     "dashboard.publish",

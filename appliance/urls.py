@@ -8,6 +8,7 @@ urlpatterns = [
     path("", include("dashboard.web.urls")),
     path("", include("dashboard.accounts.urls")),
     path("", include("dashboard.audit.urls")),
+    path("", include("dashboard.api.urls")),
     path("", include("dashboard.sitevpn.urls")),
     path("", include("dashboard.peerside.urls")),
     path("", include("dashboard.eventlog.urls")),

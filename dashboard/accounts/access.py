@@ -72,7 +72,7 @@ def access_for(user_id: int | None, session: Any) -> Access:
     chosen = str(session.get(ORGANIZATION_KEY, ""))
     membership = next((row for row in memberships if str(row.organization.uuid) == chosen), memberships[0])
     grant = fleet.grant_of(membership)
-    sites = _reachable(fleet.sites_of(membership.organization), grant)
+    sites = reachable(fleet.sites_of(membership.organization), grant)
     wanted = str(session.get(SITE_KEY, ""))
     return Access(
         organization=membership.organization,
@@ -83,7 +83,8 @@ def access_for(user_id: int | None, session: Any) -> Access:
     )
 
 
-def _reachable(sites: Iterable[Any], grant: Grant) -> list[Any]:
+def reachable(sites: Iterable[Any], grant: Grant) -> list[Any]:
+    """Those of an organization's sites that a grant reaches."""
     return [site for site in sites if grant.everywhere or isinstance(grant.sites.get(site.pk), SiteRole)]
 
 

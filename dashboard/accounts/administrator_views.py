@@ -15,8 +15,9 @@ from django.utils.translation import gettext as _
 from django.views.decorators.debug import sensitive_post_parameters
 
 from dashboard.accounts import invitations, selectors
-from dashboard.accounts.administrator_forms import InviteForm, JoinForm, RolesForm
+from dashboard.accounts.administrator_forms import InviteForm, JoinForm
 from dashboard.core.permissions import needs
+from dashboard.core.roles_form import RolesForm
 from dashboard.fleet import selectors as fleet
 from dashboard.fleet import services as fleet_services
 

@@ -14,8 +14,9 @@ from django.shortcuts import redirect, render
 
 from dashboard.accounts import selectors
 from dashboard.accounts.access import Access, access_for
+from dashboard.api import gate
 from dashboard.core import actor
-from dashboard.core.permissions import needs_of
+from dashboard.core.permissions import is_by_key, needs_of
 from dashboard.core.roles import SITE_PERMISSIONS, Permission, SiteRole, who_could
 
 AT_SITE = SITE_PERMISSIONS[SiteRole.FULL]
@@ -36,6 +37,8 @@ class Permissions:
         self, request: HttpRequest, view: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> HttpResponse | None:
         """Send strangers to the sign-in or the claim; refuse what the role does not permit."""
+        if is_by_key(view):
+            return self._by_key(request, view, kwargs)
         if request.user.is_authenticated:
             request.access = access_for(request.user.pk, request.session)
         declared = needs_of(view)
@@ -45,6 +48,16 @@ class Permissions:
         if method not in declared:
             return HttpResponseNotAllowed(declared)
         return _judge(request, declared[method])
+
+    def _by_key(self, request: HttpRequest, view: Callable[..., Any], kwargs: dict[str, Any]) -> HttpResponse | None:
+        """The API: a session does not count there, so that no other site can use it."""
+        method = "GET" if request.method == "HEAD" else request.method
+        address = client_address(request)
+        refused = gate.judge(request, (needs_of(view) or {}).get(method), kwargs.get("site_id"), address)
+        key = getattr(request, "api_key", None)
+        if key is not None:
+            actor.become(actor.Actor(None, f"API key “{key.name}”", address, "api"))
+        return refused
 
 
 def _actor(request: HttpRequest) -> actor.Actor:

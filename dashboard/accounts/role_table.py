@@ -60,16 +60,16 @@ def rows() -> list[Row]:
     for route, name, view in _views(get_resolver().url_patterns, ""):
         declared = needs_of(view) or {"GET": None}
         found += [Row(method, f"/{route}", name, permission) for method, permission in declared.items()]
-    return sorted(found, key=lambda row: (row.route, row.method))
+    return sorted(set(found), key=lambda row: (row.route, row.method))
 
 
-def _views(patterns: list[Any], prefix: str) -> Iterator[tuple[str, str, Callable[..., Any]]]:
+def _views(patterns: list[Any], prefix: str, space: str = "") -> Iterator[tuple[str, str, Callable[..., Any]]]:
     for pattern in patterns:
         route = prefix + str(pattern.pattern)
         if isinstance(pattern, URLResolver):
-            yield from _views(pattern.url_patterns, route)
+            yield from _views(pattern.url_patterns, route, f"{pattern.namespace}:" if pattern.namespace else space)
         elif isinstance(pattern, URLPattern):
-            yield route, pattern.name or route, pattern.callback
+            yield route, space + (pattern.name or route), pattern.callback
 
 
 def markdown() -> str:

@@ -27,6 +27,11 @@ def present() -> Actor:
     return _present.get()
 
 
+def become(actor: Actor) -> None:
+    """From here to the end of the enclosing ``acting``, it is this one: an API key is known only then."""
+    _present.set(actor)
+
+
 @contextmanager
 def acting(actor: Actor) -> Iterator[None]:
     """Everything inside is done by ``actor``."""

@@ -19,6 +19,7 @@ from typing import Any
 from dashboard.core.roles import Permission
 
 ATTRIBUTE = "needed_permissions"
+_BY_KEY = "asked_by_key"
 Needs = dict[str, Permission]
 
 
@@ -39,6 +40,17 @@ def needs(**methods: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         return wrapper
 
     return decorate
+
+
+def mark(view: Callable[..., Any], declared: Needs) -> None:
+    """The same for a view that was made by the API, which asks for a key instead of a session."""
+    setattr(view, ATTRIBUTE, declared)
+    setattr(view, _BY_KEY, True)
+
+
+def is_by_key(view: Callable[..., Any]) -> bool:
+    """Whether a view is asked with an API key."""
+    return bool(getattr(view, _BY_KEY, False))
 
 
 def needs_of(view: Callable[..., Any]) -> Needs | None:

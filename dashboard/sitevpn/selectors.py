@@ -19,6 +19,14 @@ def peers(site_id: int) -> list[Peer]:
     return list(Peer.objects.filter(site_id=site_id).order_by("name"))
 
 
+def peers_after(site_id: int, after: UUID | None, limit: int) -> list[Peer]:
+    """At most ``limit`` peers in the order in which they were added, from the one after ``after`` on."""
+    rows = Peer.objects.filter(site_id=site_id).order_by("id")
+    if after is not None:
+        rows = rows.filter(id__gt=get_object_or_404(Peer, site_id=site_id, uuid=after).pk)
+    return list(rows[:limit])
+
+
 def peer(site_id: int, uuid: UUID) -> Peer:
     """One peer of this site; a foreign one does not exist.
 

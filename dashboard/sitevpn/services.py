@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_network
 from typing import Any
 
 from django.db import transaction
@@ -338,3 +339,20 @@ def _subnets_in_words(site_id: int) -> dict[str, Any]:
 def note_action(peer: Peer, op: str) -> None:
     """Note in the change log that somebody asked a tunnel to go up, down or to rekey."""
     _note(peer.site_id, "tunnel", op, peer.name, peer.uuid)
+
+
+def new_peer(site: Any) -> Peer:
+    """A peer of a site, not saved yet."""
+    return Peer(site=site)
+
+
+def subnet_problem(text: str) -> str:
+    """What is wrong with a subnet of a site, as a sentence; empty if nothing is."""
+    try:
+        network = ip_network(text)
+    except ValueError:
+        try:
+            return f"{text} has host bits; the subnet is {ip_network(text, strict=False)}"
+        except ValueError:
+            return f"{text} is not a subnet, like 10.1.0.0/24"
+    return "" if str(network) == text else f"write it as {network}"

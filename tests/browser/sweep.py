@@ -67,6 +67,7 @@ PAGES: dict[str, Visit] = {
     "account_reauthenticate": Visit(),
     "administrator": Visit(newest_id("fleet_membership")),
     "administrators": Visit(),
+    "api-keys": Visit(),
     "changelog": Visit(),
     "claim": Visit(signed_in=False),
     "configuration": Visit(),
@@ -85,6 +86,7 @@ PAGES: dict[str, Visit] = {
 }
 # Patterns of url names → why nobody looks at them.
 EXCUSED: dict[str, str] = {
+    "api-v1:*": "for programs",
     "changelog-export": "a file",
     "configuration-pending": "a part of every page",
     "event-*": "data for the Event Log's script",

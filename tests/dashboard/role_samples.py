@@ -17,6 +17,8 @@ from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
 from dashboard.accounts import invitations
 from dashboard.accounts.mfa_adapter import MfaAdapter
 from dashboard.accounts.models import Invitation, User
+from dashboard.api import keys
+from dashboard.api.models import ApiKey
 from dashboard.core.roles import ORGANIZATION_LABELS, SITE_LABELS, OrganizationRole
 from dashboard.fleet import services as fleet
 from dashboard.fleet.models import Membership, Site, SiteAccess
@@ -39,6 +41,7 @@ class World:
     member: Membership
     invitation: Invitation
     token: str
+    keys: dict[str, str]
     elsewhere: User
     stranger: User
 
@@ -68,7 +71,17 @@ def make_world() -> World:
     of = site.organization_id
     token = invitations.invite(organization_id=of, email="new@example.com", role="read-only", sites={}, by_id=None)
     invitation = Invitation.objects.get(organization_id=of)
-    return World(site, other, peer, vpn_user, users, member, invitation, token, elsewhere, stranger)
+    everybody = {**users, "elsewhere": elsewhere, "stranger": stranger}
+    made = {name: _key(name, user) for name, user in everybody.items()}
+    return World(site, other, peer, vpn_user, users, member, invitation, token, made, elsewhere, stranger)
+
+
+def _key(name: str, user: User) -> str:
+    """An API key with the roles of a user."""
+    row = Membership.objects.get(user=user)
+    sites = {access.site_id: access.role for access in row.site_access.all()}
+    of = row.organization_id
+    return keys.make(organization_id=of, name=name, role=row.role, sites=sites, days=None, by_id=None)
 
 
 def _member(site: Site, name: str, role: str, site_role: str = "") -> User:
@@ -97,6 +110,12 @@ def _peer(world: World) -> dict[str, Any]:
     return sent | {"name": "Second", "remote": "192.0.2.9", "remote_subnets": "10.2.0.0/24", "edit": 1}
 
 
+def api_peer(**changes: Any) -> dict[str, Any]:
+    """A peer as it is sent to the API."""
+    peer = {"name": "Third", "publicIp": "192.0.2.33", "privateSubnets": ["10.2.0.0/24"], "secret": SECRET}
+    return peer | changes
+
+
 # Address by its name: the parameters of a real object.
 SAMPLES: dict[str, Callable[[World], dict[str, Any]]] = {
     "configuration-revision": lambda world: {"number": 1},
@@ -119,6 +138,14 @@ SAMPLES: dict[str, Callable[[World], dict[str, Any]]] = {
     "invitation": lambda world: {"token": world.token},
     "mfa_remove_webauthn": lambda world: {"pk": 1},
     "mfa_edit_webauthn": lambda world: {"pk": 1},
+    "api-key-remove": lambda world: {"pk": ApiKey.objects.filter(organization=world.site.organization).first().pk},
+    "api-v1:administrator": lambda world: {"administrator_id": world.member.pk},
+    "api-v1:events": lambda world: {"site_id": world.site.uuid},
+    "api-v1:peer": lambda world: {"site_id": world.site.uuid, "peer_id": world.peer.uuid},
+    "api-v1:peer-action": lambda world: {"site_id": world.site.uuid, "peer_id": world.peer.uuid, "op": "initiate"},
+    "api-v1:peers": lambda world: {"site_id": world.site.uuid},
+    "api-v1:status": lambda world: {"site_id": world.site.uuid},
+    "api-v1:subnets": lambda world: {"site_id": world.site.uuid},
     "changelog-export": lambda world: {"form": "json"},
 }
 # What is posted so that it is accepted: an address that writes has to leave a record (test_audit).
@@ -127,6 +154,12 @@ BODIES: dict[str, Callable[[World], dict[str, Any]]] = {
     "peer": lambda world: {**_peer(world), "name": "Branch two", "edit": world.peer.edit},
     "peer-new": lambda world: {**_peer(world), "remote_subnets": "10.3.0.0/24", "secret": SECRET},
     "vpn-users": lambda world: {"user_name": "second", "user_password": SECRET},
+    "api-keys": lambda world: {"name": "a new key", "role": "full", "days": "30"},
+    "POST api-v1:administrators": lambda world: {"email": "third@example.com", "orgAccess": "full"},
+    "PUT api-v1:administrator": lambda world: {"orgAccess": "full"},
+    "POST api-v1:peers": lambda world: api_peer(name="Third", privateSubnets=["10.3.0.0/24"]),
+    "PUT api-v1:peer": lambda world: api_peer(name="Branch three", edit=1),
+    "PUT api-v1:subnets": lambda world: {"subnets": [{"localSubnet": "10.1.0.0/24"}, {"localSubnet": "10.9.0.0/24"}]},
     "administrators": lambda world: {"email": "second@example.com", "role": "full"},
     "administrator": lambda world: {"role": "full"},
     "invitation": lambda world: {"name": "New", "password": "a-long-passphrase-9"},
