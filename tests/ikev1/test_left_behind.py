@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.ikev1.pair import LEFT, RIGHT, Address, Network, document, mirrored, peer_row
-from vpnengine.ikev1.core import MAX_QUIET
+from vpnengine.ikev1.core import MAX_QUIET, MAX_QUIET_OF_PEER
 from vpnengine.ikev1.endpoint import IkeEndpoint
 from vpnengine.ikev1.interface import Configure, InitiatePeer, RekeyPeer, TerminatePeer
 from vpnengine.ikev1.timers import TimerQueue
@@ -210,3 +210,76 @@ def test_strangers_do_not_mute_a_configured_peer(code: str) -> None:
         network.command(network.left, InitiatePeer("right"))
         network.run(20)
     assert network.right.codes().count(code) == 1
+
+
+def flood(network: Network, messages: list[bytes], hosts: list[str]) -> None:
+    """First messages from everywhere, each with a cookie of its own, all within a second."""
+    for number in range(3_000):
+        data = (number + 1).to_bytes(8, "big") + messages[number % len(messages)][8:]
+        source = Address(hosts[number % len(hosts)], 500)
+        network.right.endpoint.receive(data, Address(RIGHT, 500), source, network.now)
+    network.drain(network.right)
+    network.flying.clear()  # the answers reach nobody
+
+
+def offering(**proposal: str) -> bytes:
+    """A first message that offers this."""
+    row = peer_row(phase1={"proposals": [proposal]})
+    network = Network(document(row), document(mirrored(row)))
+    network.command(network.left, InitiatePeer("right"))
+    return network.sent[0][1].payload
+
+
+STRANGERS = [f"198.18.{number // 250}.{number % 250 + 1}" for number in range(3_000)]
+OFFERS = [
+    {"encryption": encryption, "hash": hash_, "group": group}
+    for encryption in ("aes128", "aes192", "aes256")
+    for hash_ in ("sha1", "sha384", "sha512")
+    for group in ("modp3072", "modp4096", "ecp384")
+]
+
+
+@pytest.mark.parametrize("forged", ["anywhere", "the peer's address"])
+def test_a_flood_does_not_hide_why_a_configured_peer_is_refused(forged: str) -> None:
+    """Refusals are told by what is offered, whatever cookies there are; a flood has a bounded share of them."""
+    row = peer_row(phase1={"proposals": [{"encryption": "aes128", "hash": "sha256", "group": "modp2048"}]})
+    anybody = mirrored(peer_row(), id="anybody", name="Anybody", remote="any", remote_subnets=["10.9.0.0/24"])
+    network = Network(document(row), document(mirrored(peer_row()), anybody))
+    core = network.right.endpoint._core
+    messages = [offering(**proposal) for proposal in (OFFERS[:12] if forged != "anywhere" else OFFERS)]
+    flood(network, messages, STRANGERS if forged == "anywhere" else [LEFT])
+    network.command(network.left, InitiatePeer("right"))
+    network.run(1)
+    told = [event for event in network.right.events if event.code == "ike.phase1.no_proposal"]
+    last = told[-1]
+    assert last.peer == "Left" and last.difference is not None
+    assert "encryption: here aes256, peer aes128" in (last.hint or "")
+    assert len(network.right.events) < 400 and len(core._quiet) <= MAX_QUIET
+    assert len(core._quiet_peers.get("left", {})) <= MAX_QUIET_OF_PEER
+
+
+def test_who_forges_a_configured_address_does_not_hide_other_failures() -> None:
+    """So many different offers that the peer's own table is full: each code still gets through once a minute."""
+    network = Network(document(peer_row(exchange="aggressive")), document(mirrored(peer_row())))
+    core = network.right.endpoint._core
+    flood(network, [offering(**proposal) for proposal in OFFERS], [LEFT])
+    assert network.right.codes().count("ike.phase1.no_proposal") == MAX_QUIET_OF_PEER
+    network.command(network.left, InitiatePeer("right"))
+    network.run(5)
+    assert "ike.mode.refused" in network.right.codes()
+    assert len(core._quiet_peers["left"]) == MAX_QUIET_OF_PEER + 1
+    network.run(61)
+    flood(network, [offering(**OFFERS[0])], [LEFT])
+    assert network.right.codes().count("ike.phase1.no_proposal") == MAX_QUIET_OF_PEER + 1
+
+
+def test_strangers_do_not_take_a_configured_peers_turn_in_aggressive_mode() -> None:
+    row = peer_row(exchange="aggressive")
+    anybody = mirrored(row, id="anybody", name="Anybody", remote="any", remote_subnets=["10.9.0.0/24"])
+    network = Network(document(row), document(mirrored(row), anybody))
+    first = network_of(exchange="aggressive")
+    first.command(first.left, InitiatePeer("right"))
+    flood(network, [first.sent[0][1].payload], STRANGERS)
+    assert network.right.endpoint.counters()["dropped: too many negotiations"] > 2_000
+    network.command(network.left, InitiatePeer("right"))
+    assert network.run(5, lambda: network.pairs_agree(1))

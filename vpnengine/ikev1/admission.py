@@ -28,15 +28,19 @@ class Bucket:
 
 
 class Admission:
-    """A bucket per source (IPv4 address or IPv6 /64) and one for all of them."""
+    """A bucket per source (IPv4 address or IPv6 /64) and one for all of them.
+
+    Gateways whose addresses are configured share one of their own, so that strangers cannot take their turn.
+    """
 
     def __init__(self, rate: float = 1.0, burst: float = 5.0, all_rate: float = 50.0, all_burst: float = 100.0) -> None:
         self._rate, self._burst = rate, burst
         self._all = Bucket(all_rate, all_burst, all_burst, 0.0)
+        self._all_known = Bucket(all_rate, all_burst, all_burst, 0.0)
         self._sources: dict[str, Bucket] = {}
 
-    def admit(self, host: str, now: float) -> bool:
-        """True if a negotiation from this host may cost something now."""
+    def admit(self, host: str, now: float, known: bool = False) -> bool:
+        """True if a negotiation from this host may cost something now; ``known`` if a peer is configured for it."""
         source = _source(host)
         bucket = self._sources.pop(source, None)
         if bucket is None:
@@ -45,7 +49,7 @@ class Admission:
             bucket = Bucket(self._rate, self._burst, self._burst, now)
         # The one used last stands last, so that the one unused for longest is forgotten first.
         self._sources[source] = bucket
-        return bucket.take(now) and self._all.take(now)
+        return bucket.take(now) and (self._all_known if known else self._all).take(now)
 
 
 def _source(host: str) -> str:

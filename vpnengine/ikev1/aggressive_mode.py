@@ -120,12 +120,9 @@ def _reject(core: Core, sa: IsakmpSa, error: Fault) -> NoReturn:
 
     :raises Unproven: always.
     """
-    sa.rejections += 1
     if error.code == "ike.phase1.hash_mismatch":
         sa.suspect_psk = True
-    if sa.rejections == 1 and not sa.peer.decoy:
-        core.emit_fault(error, sa=sa)
-    raise Unproven(0, "proof", error.code)
+    phase1.doubt(core, sa, error)
 
 
 def aggressive_3(core: Core, sa: IsakmpSa, header: Header, payloads: Payloads) -> None:

@@ -181,12 +181,19 @@ def claim(sa: IsakmpSa, payloads: Payloads) -> None:
 def verify(core: Core, sa: IsakmpSa, payloads: Payloads) -> None:
     """Check the other end's proof first, then its identity. A certificate is judged with its names in the proof.
 
+    So the row that the identity chooses is needed before a certificate, and not before a hash, which is the same for
+    all rows that share the secret.
+
     :raises DecodeError: if a payload is missing or doubled.
     :raises Fault: if the proof is wrong, or it proves somebody else.
     """
+    hashed = isinstance(method(sa).proof_of(other(sa.role)), HashProof)
+    if hashed:
+        verify_proof(core, sa, payloads)
     if sa.role is Role.RESPONDER and sa.claimed_id is not None:
         selection.settle(core, sa, sa.claimed_id)
-    verify_proof(core, sa, payloads)
+    if not hashed:
+        verify_proof(core, sa, payloads)
     check_identity(sa)
 
 

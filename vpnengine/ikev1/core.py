@@ -28,7 +28,7 @@ from vpnengine.ikev1.users import Users
 
 NEWCOMERS_A_SECOND, NEWCOMERS_AT_ONCE = 10.0, 100.0  # first messages that get events of their own
 QUIET_S = 60.0
-MAX_QUIET = 4_096
+MAX_QUIET, MAX_QUIET_OF_PEER = 4_096, 16
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ class Core:
         self.pending: dict[str, PeerConfig | None] = {}  # what is configured and not settled yet; None goes
         self.pacing = Pacing(lambda action: self.timers.set(("pacing",), self.now, "begin the next", action))
         self._quiet: dict[tuple[str, str], float] = {}
-        self._quiet_peers: dict[tuple[str, str], float] = {}
+        self._quiet_peers: dict[str, dict[tuple[str, str], float]] = {}
 
     # Randomness
 
@@ -228,17 +228,20 @@ class Core:
     def quiet(self, code: str, subject: str, peer: Peer | None = None) -> bool:
         """True if this event about this subject was let through less than a minute ago.
 
-        A flood of strangers fills the table, and is quiet then. What concerns a ``peer`` with an address of
-        its own has another table, which its configuration bounds.
+        A flood of strangers fills the table, and is quiet then. Each ``peer`` with an address of its own has another,
+        small one. Whoever forges that address can fill it, too; of each code one is let through a minute even then.
         """
         own = peer is not None and peer.config.fixed and not peer.decoy
-        table, key = self._quiet_peers if own else self._quiet, (code, subject)
+        table = self._quiet_peers.setdefault(peer.id, {}) if peer is not None and own else self._quiet
+        key = code, subject
         if table.get(key, -QUIET_S) + QUIET_S > self.now:
             return True
         # The oldest stand first: a flood of strangers must not make each of them cost a walk through all.
         for old in list(itertools.takewhile(lambda k: table[k] + QUIET_S <= self.now, table)):
             del table[old]
-        if not own and len(table) >= MAX_QUIET:
+        if len(table) >= (MAX_QUIET_OF_PEER if own else MAX_QUIET) and not (
+            own and all(said != code for said, _ in table)
+        ):
             return True
         table[key] = self.now
         return False

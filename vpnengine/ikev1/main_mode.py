@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from vpnengine.ikev1 import agreements, authentication, lifecycle, phase1, retransmit, vendors, xauth
 from vpnengine.ikev1.core import Core
+from vpnengine.ikev1.faults import MismatchFault
 from vpnengine.ikev1.model import Datagram, IsakmpSa, Peer
 from vpnengine.ikev1.states import Phase1, Role
 from vpnengine.isakmp import constants as c
@@ -74,8 +75,7 @@ def main_4(core: Core, sa: IsakmpSa, header: Header, payloads: Payloads) -> None
 
 def main_5(core: Core, sa: IsakmpSa, header: Header, payloads: Payloads) -> None:
     """As responder: the initiator proves itself; prove ourselves, and phase 1 is up."""
-    authentication.claim(sa, payloads)
-    authentication.verify(core, sa, payloads)
+    _believe(core, sa, payloads)
     authentication.requested(core, sa, payloads)
     chain: list[Payload] = [authentication.identify(sa), *authentication.prove(core, sa)]
     phase1.send_encrypted(core, sa, chain, "main 6")
@@ -86,13 +86,30 @@ def main_5(core: Core, sa: IsakmpSa, header: Header, payloads: Payloads) -> None
 
 def main_6(core: Core, sa: IsakmpSa, header: Header, payloads: Payloads) -> None:
     """As initiator: the responder proves itself, and phase 1 is up."""
-    authentication.claim(sa, payloads)
-    authentication.verify(core, sa, payloads)
+    _believe(core, sa, payloads)
     retransmit.cancel(core, sa.cookies)
     core.timers.cancel(("silent", sa.cookies))
     sa.reply = None
     agreements.take_phase1(core, sa, payloads)
     xauth.finish_phase1(core, sa, first=phase1.has_initial_contact(payloads))
+
+
+def _believe(core: Core, sa: IsakmpSa, payloads: Payloads) -> None:
+    """Check what the peer proves itself with.
+
+    A hash that does not fit under the right keys is no peer with another secret, whose message could not even be
+    decrypted: somebody on the path has altered it. The genuine message may still come, so the negotiation goes on.
+
+    :raises Unproven: if the hash differs.
+    :raises Fault: if the proof is not acceptable.
+    """
+    authentication.claim(sa, payloads)
+    try:
+        authentication.verify(core, sa, payloads)
+    except MismatchFault as error:
+        if error.code != "ike.phase1.hash_mismatch":
+            raise
+        phase1.doubt(core, sa, error)
 
 
 def _send_key_exchange(core: Core, sa: IsakmpSa, what: str) -> None:

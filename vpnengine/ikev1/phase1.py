@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NoReturn
+
 from vpnengine.contract.algorithms import DhGroup
 from vpnengine.contract.events import Side
 from vpnengine.crypto.dh import InvalidPublicValue, KeyExchange
@@ -19,7 +21,7 @@ from vpnengine.ikev1 import (
     vendors,
 )
 from vpnengine.ikev1.core import Core
-from vpnengine.ikev1.faults import Fault, LocalConfigFault, PeerFault
+from vpnengine.ikev1.faults import Fault, LocalConfigFault, PeerFault, Unproven
 from vpnengine.ikev1.model import IsakmpSa, Peer
 from vpnengine.ikev1.states import Phase1, Role
 from vpnengine.isakmp import constants as c
@@ -100,10 +102,17 @@ def fits(peer: Peer, offer: SecurityAssociation) -> bool:
 
 
 def _refuse(core: Core, sa: IsakmpSa, offer: SecurityAssociation) -> None:
-    """No state is kept. A peer that repeats itself is answered, but logged once a minute."""
+    """No state is kept. A peer that repeats itself is answered, but logged once a minute.
+
+    A gateway at an address of its own is told of by what it offers, however many others call at the same time.
+    """
     fault = _no_proposal(sa.peer, offer)
     core.counters["phase 1 failed"] += 1
-    if not core.quiet(fault.code, sa.initiator_cookie.hex()) and core.newcomers.take(core.now):
+    if sa.peer.config.fixed:
+        quiet = core.quiet(fault.code, f"{hash(fault.evidence['offered']):x}", sa.peer)
+    else:
+        quiet = core.quiet(fault.code, sa.initiator_cookie.hex()) or not core.newcomers.take(core.now)
+    if not quiet:
         core.emit("ike.phase1.respond", sa=sa, local=sa.local, remote=sa.remote)
         core.emit_fault(fault, sa=sa)
     informational.send_clear_notify(core, sa, c.Notify.NO_PROPOSAL_CHOSEN)
@@ -294,10 +303,21 @@ def refuse(core: Core, sa: IsakmpSa, error: Fault) -> None:
     lifecycle.fail_with(core, sa, error)
 
 
+def doubt(core: Core, sa: IsakmpSa, error: Fault) -> NoReturn:
+    """Say once why a message is not believed, and go on waiting for a better one: this one proves nothing.
+
+    :raises Unproven: always.
+    """
+    sa.rejections += 1
+    if sa.rejections == 1 and not sa.peer.decoy:
+        core.emit_fault(error, sa=sa)
+    raise Unproven(0, "proof", error.code)
+
+
 def malformed(core: Core, sa: IsakmpSa, error: DecodeError, status: int) -> None:
     """A message broke the rules of the exchange. It is not authenticated, so the negotiation goes on."""
     side_number = 0 if sa.role is Role.INITIATOR else 1
-    if core.quiet("ike.phase1.malformed", sa.name):
+    if core.quiet("ike.phase1.malformed", sa.name, sa.peer):
         return
     core.emit(
         "ike.phase1.malformed",

@@ -74,7 +74,7 @@ def answer_duplicate(core: Core, sa: IsakmpSa, holder: Holder, what: str) -> Non
         return
     holder.resent += 1
     core.resend(sa, holder.reply, holder.resent)
-    if holder.resent == UNHEARD and not sa.peer.decoy and not core.quiet("ike.unheard", sa.name):
+    if holder.resent == UNHEARD and not sa.peer.decoy and not core.quiet("ike.unheard", sa.name, sa.peer):
         port = holder.reply.local.port
         hint = (
             f"The peer repeats its message although it was answered: our answers from UDP port {port} do not reach "

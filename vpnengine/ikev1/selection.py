@@ -67,7 +67,7 @@ def for_aggressive(core: Core, local: Address, remote: Address, identity: Identi
     found = _named(_each(tiers), identity) or next(_anonymous(_each(tiers)), None)
     if found is not None or not tiers:
         return found
-    if not core.quiet("ike.identity.unknown", remote.host):
+    if not core.quiet("ike.identity.unknown", remote.host, tiers[0][0]):
         got = describe_identity(identity)[:MAX_SHOWN]
         known = [str(e) for p in _each(tiers) if (e := p.config.remote_identity) is not None]
         hint = (

@@ -108,9 +108,10 @@ def _main(core: Core, datagram: Datagram, payloads: Payloads) -> None:
 def _aggressive(core: Core, datagram: Datagram, payloads: Payloads) -> None:
     """Message 1 already costs a Diffie-Hellman exchange: each source has only so many a second."""
     remote = datagram.remote
-    if not core.admission.admit(remote.host, core.now):
+    known = core.roster.first(remote.host)
+    if not core.admission.admit(remote.host, core.now, known is not None and known.config.fixed):
         core.drop("too many negotiations", datagram.header.name, len(datagram.data), remote)
-        if not core.quiet("ike.throttled", remote.host):
+        if not core.quiet("ike.throttled", remote.host, known):
             core.emit("ike.throttled", at=remote, remote=remote)
         return
     identity = payloads.only(Identification, "ID")

@@ -77,7 +77,7 @@ def _credentials(core: Core, sa: IsakmpSa, message: Configuration) -> None:
         return
     code = "ike.xauth.locked" if verdict is Verdict.LOCKED else "ike.xauth.failed"
     core.counters["XAUTH failed"] += 1
-    if not core.quiet(code, f"{sa.remote.host} {sa.user}"):
+    if not core.quiet(code, f"{sa.remote.host} {sa.user}", sa.peer):
         core.emit(code, sa=sa, user=sa.user, evidence={"user": sa.user, "address": sa.remote.host})
     _tell(core, sa, FAIL)
 
