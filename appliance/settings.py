@@ -160,7 +160,9 @@ CULVERT_KEYRING = STATE.keyring
 CULVERT_APPLIANCE_ID = STATE.appliance_id
 CULVERT_CONTROL_SOCKET = STATE.control
 CULVERT_ENGINE_GATEWAY = "appliance.engine_gateway.LocalEngineGateway"
-CULVERT_EVENT_ROWS = int(os.environ.get("CULVERT_EVENT_ROWS", "1000000"))
+CULVERT_EVENT_ROWS = int(os.environ.get("CULVERT_EVENT_ROWS", "10000000"))
+# Events older than so many days go too; 0 keeps them as long as there is room for their number.
+CULVERT_EVENT_DAYS = int(os.environ.get("CULVERT_EVENT_DAYS", "0"))
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,

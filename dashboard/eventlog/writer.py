@@ -15,17 +15,17 @@ from typing import Any
 
 import redis
 from django.conf import settings
-from django.db import transaction
+from django.db import connection, transaction
 
 from dashboard.core.redis import INGEST, client, cursor_key, rewind_key, stream_key
-from dashboard.eventlog.models import Cursor, EventRow, Sequence
+from dashboard.eventlog import retention, selectors, spans, storage
+from dashboard.eventlog.models import Cursor, EventType, Sequence
 from dashboard.fleet import selectors as fleet
 
 log = logging.getLogger(__name__)
 BATCH = 500
 BLOCK_MS = 500
 STREAM_LENGTH = 10_000
-PRUNE_SLACK = 1_000
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,7 @@ class Writer:
     def __init__(self) -> None:
         self._redis = client()
         self._known: set[object] = set()
+        self._types: set[str] = set()
 
     def prepare(self) -> None:
         """Bring Redis to what the database says: after a start, and after Redis was restarted."""
@@ -73,9 +74,10 @@ class Writer:
         key = stream_key(sequence.organization.uuid)
         newest = self._redis.xrevrange(key, count=1)
         reached = int(newest[0][0].split(b"-")[0]) if newest else max(0, sequence.last - STREAM_LENGTH // 10)
-        rows = EventRow.objects.filter(organization=sequence.organization, seq__gt=reached).order_by("seq")
-        for row in rows.iterator():
-            self._redis.xadd(key, {"event": json.dumps(row.body)}, id=f"{row.seq}-0", maxlen=STREAM_LENGTH)
+        while reached < sequence.last:
+            found = selectors.newer(sequence.organization_id, selectors.EVERYTHING, reached, budget=selectors.PATIENT_S)
+            self._announce(key, [(json.loads(body)["seq"], body) for body in found.rows])
+            reached = max(found.reached, reached + 1)
 
     def step(self) -> int:
         """Take one batch; returns how many entries it had.
@@ -111,21 +113,28 @@ class Writer:
         with transaction.atomic():
             cursor, _ = Cursor.objects.select_for_update().get_or_create(appliance=appliance)
             sequence, _ = Sequence.objects.select_for_update().get_or_create(organization=organization)
-            rows, hole = _rows(entries, cursor, sequence, appliance.pk, organization.pk)
-            EventRow.objects.bulk_create(rows)
+            rows, hole = _rows(entries, cursor, sequence, appliance)
+            storage.insert(connection, rows)
+            spans.extend(organization.pk, [(row.time, row.seq) for row in rows])
+            self._note_types({row.code for row in rows})
             cursor.save()
             sequence.save()
-        self._announce(stream_key(organization.uuid), rows)
+        self._announce(stream_key(organization.uuid), [(row.seq, row.body) for row in rows])
         self._redis.set(cursor_key(uuid), f"{cursor.journal}:{cursor.number}")
         if hole:
             log.warning("events after %d are missing; the agent is asked to send them again", cursor.number)
             self._redis.set(rewind_key(uuid), "1")
-        _prune(sequence)
+        retention.enforce(sequence)
 
-    def _announce(self, key: str, rows: Iterable[EventRow]) -> None:
+    def _note_types(self, codes: set[str]) -> None:
+        if new := codes - self._types:
+            EventType.objects.bulk_create([EventType(code=code) for code in sorted(new)], ignore_conflicts=True)
+            transaction.on_commit(lambda: self._types.update(new))
+
+    def _announce(self, key: str, rows: Iterable[tuple[int, str]]) -> None:
         with self._redis.pipeline(transaction=False) as pipe:
-            for row in rows:
-                pipe.xadd(key, {"event": json.dumps(row.body)}, id=f"{row.seq}-0", maxlen=STREAM_LENGTH)
+            for seq, body in rows:
+                pipe.xadd(key, {"event": body}, id=f"{seq}-0", maxlen=STREAM_LENGTH)
             pipe.execute()
 
     def run(self, stopped: Any) -> None:
@@ -146,11 +155,9 @@ class Writer:
                 stopped(1.0)
 
 
-def _rows(
-    entries: list[Entry], cursor: Cursor, sequence: Sequence, appliance_id: int, organization_id: int
-) -> tuple[list[EventRow], bool]:
+def _rows(entries: list[Entry], cursor: Cursor, sequence: Sequence, appliance: Any) -> tuple[list[storage.Row], bool]:
     """New rows in order; True if an entry does not follow on what is there."""
-    rows: list[EventRow] = []
+    rows: list[storage.Row] = []
     for entry in entries:
         number = int(entry.event["number"])
         if entry.journal != cursor.journal:
@@ -162,55 +169,28 @@ def _rows(
         if entry.previous > cursor.number:
             return rows, True
         if number > cursor.number + 1:
-            rows.append(_gap_row(entry, cursor, sequence, appliance_id, organization_id))
-        rows.append(row_of(entry.event, sequence, appliance_id, organization_id))
+            rows.append(row_of(_gap(entry, cursor), sequence, appliance))
+        rows.append(row_of(entry.event, sequence, appliance))
         cursor.number = number
     return rows, False
 
 
-def row_of(event: dict[str, Any], sequence: Sequence, appliance_id: int, organization_id: int) -> EventRow:
+def row_of(event: dict[str, Any], sequence: Sequence, appliance: Any) -> storage.Row:
     """The row of an event under the organization's next number; ``sequence`` is moved on, and not saved."""
     sequence.last += 1
-    return EventRow(
-        organization_id=organization_id,
-        appliance_id=appliance_id,
-        seq=sequence.last,
-        boot=event["boot"],
-        number=event["number"],
-        time=event["time"],
-        code=event["code"],
-        severity=event["severity"],
-        peer_id=event["peer_id"] or "",
-        peer=event["peer"] or "",
-        negotiation=event.get("negotiation") or "",
-        text=event["text"],
-        body={**event, "seq": sequence.last, "appliance": appliance_id},
-    )
+    return storage.row(event, sequence.organization_id, appliance.pk, str(appliance.uuid), sequence.last)
 
 
-def _gap_row(entry: Entry, cursor: Cursor, sequence: Sequence, appliance_id: int, organization_id: int) -> EventRow:
+def _gap(entry: Entry, cursor: Cursor) -> dict[str, Any]:
     """What the engine's journal had cut before it could be read is said, not skipped."""
     missing = entry.event["number"] - cursor.number - 1
-    text = f"{missing} events are missing here: the engine's journal was cut before they could be read"
-    blank = dict.fromkeys(entry.event)
-    body = {
-        **blank,
+    return {
+        "number": cursor.number + 1,
+        "boot": f"gap{entry.journal}"[:32],
+        "time": entry.event["time"],
         "code": "log.gap",
         "severity": "warning",
         "phase": 0,
-        "text": text,
+        "text": f"{missing} events are missing here: the engine's journal was cut before they could be read",
         "side": "local",
-        "evidence": {},
     }
-    body |= {"number": cursor.number + 1, "boot": f"gap{entry.journal}"[:32], "time": entry.event["time"]}
-    return row_of(body, sequence, appliance_id, organization_id)
-
-
-def _prune(sequence: Sequence) -> None:
-    """Keep the newest rows; the smallest kept number says what is gone."""
-    oldest = sequence.last - settings.CULVERT_EVENT_ROWS + 1
-    if oldest < sequence.first + PRUNE_SLACK:
-        return
-    with transaction.atomic():
-        EventRow.objects.filter(organization_id=sequence.organization_id, seq__lt=oldest).delete()
-        Sequence.objects.filter(pk=sequence.pk).update(first=oldest)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from uuid import UUID
 
 from django.shortcuts import get_object_or_404
@@ -97,3 +98,27 @@ def all_appliances() -> list[Appliance]:
 def is_only_organization(organization_id: int) -> bool:
     """Whether this dashboard has no other organization."""
     return not Organization.objects.exclude(pk=organization_id).exists()
+
+
+def find_appliances(
+    organization_id: int,
+    sites: Iterable[str] | None = None,
+    uuids: Iterable[str] | None = None,
+    keys: Iterable[int] | None = None,
+) -> dict[int, str]:
+    """Key → UUID of an organization's appliances: those at some sites (UUIDs), with some UUIDs, or with some keys."""
+    found = Appliance.objects.filter(site__organization_id=organization_id)
+    if sites is not None:
+        found = found.filter(site__uuid__in=list(sites))
+    if uuids is not None:
+        found = found.filter(uuid__in=list(uuids))
+    if keys is not None:
+        found = found.filter(pk__in=list(keys))
+    return {key: str(uuid) for key, uuid in found.values_list("pk", "uuid")}
+
+
+def places(organization_id: int, sites: Iterable[int]) -> list[tuple[str, str, str, str]]:
+    """The appliances at some sites of an organization: UUID and name, UUID and name of the site."""
+    found = Appliance.objects.filter(site__organization_id=organization_id, site_id__in=list(sites))
+    rows = found.order_by("site__name", "name").values_list("uuid", "name", "site__uuid", "site__name")
+    return [(str(uuid), name, str(site), site_name) for uuid, name, site, site_name in rows]

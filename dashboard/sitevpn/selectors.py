@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from contextlib import suppress
 from uuid import UUID
 
 from django.shortcuts import get_object_or_404
@@ -54,3 +56,21 @@ def user(site_id: int, uuid: UUID) -> VpnUser:
     :raises Http404: if there is none.
     """
     return get_object_or_404(VpnUser, site_id=site_id, uuid=uuid)
+
+
+def find_peers(sites: Iterable[int], text: str, limit: int) -> list[Peer]:
+    """Peers of some sites whose name has a text."""
+    found = Peer.objects.filter(site_id__in=list(sites))
+    if text:
+        found = found.filter(name__icontains=text)
+    return list(found.only("uuid", "name").order_by("name")[:limit])
+
+
+def peer_names(sites: Iterable[int], uuids: Iterable[str]) -> dict[str, str]:
+    """UUID → name of those that are peers of some sites; what is no UUID is none of them."""
+    known = []
+    for text in uuids:
+        with suppress(ValueError):
+            known.append(UUID(text))
+    found = Peer.objects.filter(site_id__in=list(sites), uuid__in=known[:100])
+    return {str(uuid): name for uuid, name in found.values_list("uuid", "name")}

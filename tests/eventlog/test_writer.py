@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.db import connection
 
 from dashboard.core.redis import INGEST, client, cursor_key, rewind_key, stream_key
 from dashboard.eventlog import selectors
@@ -69,7 +70,7 @@ def send(
 
 
 def texts() -> list[str]:
-    return list(EventRow.objects.order_by("seq").values_list("text", flat=True))
+    return [row["text"] for row in EventRow.objects.order_by("seq").values_list("body", flat=True)]
 
 
 def test_in_order_and_once(appliance: Appliance) -> None:
@@ -144,23 +145,9 @@ def test_a_strange_entry_is_dropped(appliance: Appliance) -> None:
     assert texts() == ["event 1"]
 
 
-def test_filters_and_pages(appliance: Appliance) -> None:
-    writer = Writer()
-    writer.prepare()
-    for number in range(1, 701):
-        send(appliance, number, negotiation="a" * 16 if number in (3, 5) else None)
-    while writer.step():
-        continue
-    organization = appliance.site.organization_id
-    newest = selectors.page(organization, {}, None)
-    assert [row["seq"] for row in newest] == list(range(700, 200, -1))
-    assert [row["seq"] for row in selectors.page(organization, {}, 201)] == list(range(200, 0, -1))
-    assert [row["text"] for row in selectors.page(organization, {"q": "event 69"}, None)][-1] == "event 69"
-    assert selectors.page(organization, {"severity": "error"}, None) == []
-    assert [row["seq"] for row in selectors.page(organization, {"negotiation": "a" * 16}, None)] == [5, 3]
-
-
 def test_retention_says_what_is_gone(appliance: Appliance, settings: Any) -> None:
+    if connection.vendor == "postgresql":
+        pytest.skip("PostgreSQL drops whole days: test_retention.py")
     settings.CULVERT_EVENT_ROWS = 100
     writer = Writer()
     writer.prepare()

@@ -41,7 +41,19 @@ let shown = null;
 const ask = copyButton("Copy for the other side", () => letter(shown));
 byId("d-ask").append(ask);
 
-export function show(event, { peerExists }) {
+// A peer that was removed has no page. Which of them exist is asked once for each.
+const exists = new Map();
+function peerExists(id) {
+  if (!exists.has(id)) {
+    exists.set(id, false);
+    fetch(`/events/choices/?kind=peer&id=${encodeURIComponent(id)}`)
+      .then((answer) => (answer.ok && !answer.redirected ? answer.json() : { choices: [] }))
+      .then(({ choices }) => { exists.set(id, choices.length > 0); if (choices.length) again(); }, () => exists.delete(id));
+  }
+  return exists.get(id);
+}
+
+export function show(event) {
   shown = event;
   const known = about(event.code);
   const peer = event.peer_id && peerExists(event.peer_id) ? event.peer_id : null;
@@ -74,4 +86,5 @@ function section(id, nodes, before = "") {
 }
 
 // An event that was opened before the catalogue had come.
-whenReady(() => { if (shown && !byId("detail").hidden) byId("detail").dispatchEvent(new CustomEvent("again")); });
+const again = () => { if (shown && !byId("detail").hidden) byId("detail").dispatchEvent(new CustomEvent("again")); };
+whenReady(again);

@@ -1,259 +1,231 @@
-// The Event Log: a window over all loaded rows, newest first, with live rows on top.
-import { byId } from "./dom.js";
+// The Event Log: what is shown stands in the address, rows come from the store, live ones from a stream, lines from the grid.
+import { byId, make } from "./dom.js";
 import { show } from "./event-detail.js";
+import { about, codes, whenReady } from "./explain.js";
 import { Stream, showState } from "./live.js";
+import * as exporting from "./log/export.js";
+import * as filters from "./log/filters.js";
+import { Grid } from "./log/grid.js";
+import { Groups } from "./log/groups.js";
+import { MOST_ROWS, Store } from "./log/store.js";
 
-const [log, box, form, announce] = ["log", "rows", "filters", "announce"].map(byId);
+const log = byId("log");
 const narrow = matchMedia("(max-width: 640px)");
-const state = { rows: [], held: [], paused: false, more: true, loading: false, connection: "reconnecting", selected: null, version: 0 };
+const view = { at: "", connection: "reconnecting", fresh: 0, current: null, stream: null };
+const groups = new Groups();
+const store = new Store({ fields: filters.fields, onChange: changed, onRefused: filters.refused, onSignedOut: () => showConnection("ended") });
+const grid = new Grid({
+  log, narrow, box: byId("rows"), render, onSelect: ({ event }) => select(event), onToggle: toggle,
+  count: () => (groups.grouped ? groups.items().length : store.rows.length),
+  item: (index) => { if (groups.grouped) return groups.items()[index]; const event = store.rows[store.rows.length - 1 - index]; return { key: event.seq, event, level: 1 }; },
+  onOpen: ({ event }) => { if (byId("detail").hidden) select(event); byId("detail").focus(); },
+  onNear: ({ bottom, top }) => { if (bottom) store.older(); if (top) store.newest(); },
+});
 
-// Rows are kept oldest first, so that a live row is pushed in constant time; the view turns the order round.
-const rowAt = (index) => state.rows[state.rows.length - 1 - index];
-const filters = () => Object.fromEntries([...new FormData(form)].filter(([, value]) => value));
+// Lines
 
-function matches(event) {
-  const f = filters();
-  return (!f.severity || f.severity.split(",").includes(event.severity)) && (!f.peer || event.peer_id === f.peer)
-    && (!f.negotiation || event.negotiation === f.negotiation) && (!f.code || event.code.startsWith(f.code)) && (!f.q || event.text.toLowerCase().includes(f.q.toLowerCase()));
-}
-
-// Every row is as high as every other, so that where one stands is a product, whatever their number.
-const OVERSCAN = 12, HEAD = 32;
-const height = () => (narrow.matches ? 52 : 32);
-const total = () => state.rows.length * height();
-
-function visible() {
-  const first = Math.max(0, Math.floor(log.scrollTop / height()) - OVERSCAN);
-  const end = Math.min(state.rows.length, Math.ceil((log.scrollTop + log.clientHeight) / height()) + OVERSCAN);
-  return Array.from({ length: Math.max(0, end - first) }, (_, i) => first + i);
-}
-
-function scrollToRow(index) {
-  const top = index * height(), room = log.clientHeight - HEAD - height();
-  if (top < log.scrollTop) log.scrollTop = top;
-  else if (top > log.scrollTop + room) log.scrollTop = top - room;
-}
-
-log.addEventListener("scroll", () => schedule(), { passive: true });
-narrow.addEventListener("change", () => { nodes.forEach((row) => row.remove()); nodes.clear(); refresh(); });
-new ResizeObserver(() => schedule()).observe(log);
-
-let drawing = false;
-function schedule() {
-  if (drawing) return;
-  drawing = true;
-  requestAnimationFrame(() => { drawing = false; draw(); });
-}
-
-// The room for all rows is there at once, so that whoever reads further down can be kept in place.
-function refresh() {
-  box.style.height = `${total()}px`;
-  schedule();
-}
-
-function span(name, text) {
-  const element = document.createElement("span");
-  element.className = name;
+function cell(name, text) {
+  const element = make("span", { className: name, textContent: text });
   element.setAttribute("role", "gridcell");
-  element.textContent = text;
   return element;
 }
 
-const nodes = new Map();
-function node(event) {
-  let row = nodes.get(event.seq);
-  if (!row) {
-    row = document.createElement("div");
-    row.className = "log-row";
-    row.setAttribute("role", "row");
-    row.id = `row-${event.seq}`;
-    row.dataset.severity = event.severity;
-    row.dataset.seq = event.seq;
-    const at = new Date(event.time * 1000);
-    row.append(span("time", narrow.matches ? at.toLocaleTimeString() : at.toLocaleString()), span("sev", event.severity),
-      span("peer", event.peer || "–"), span("text", event.text));
-    row.title = event.text;
-    nodes.set(event.seq, row);
-  }
-  return row;
+const words = (event) => (byId("plain").checked && about(event.code).title) || event.text;
+
+function render(row, { event, group, level, open }) {
+  const at = new Date(event.time * 1000);
+  row.dataset.severity = group ? group.worst : event.severity;
+  row.dataset.seq = event.seq;
+  row.classList.toggle("within", level > 1);
+  const text = cell("text", words(event));
+  if (group) text.prepend(make("span", { className: "fold-group", textContent: open ? "▾" : "▸" }), make("span", { className: "badge count", textContent: `${group.events.length} events` }), " ");
+  row.replaceChildren(cell("time", narrow.matches ? at.toLocaleTimeString() : at.toLocaleString()), cell("sev", row.dataset.severity), cell("peer", event.peer || "–"), text);
+  row.title = event.text;
+  if (groups.grouped) row.setAttribute("aria-level", level); else row.removeAttribute("aria-level");
+  if (group) row.setAttribute("aria-expanded", Boolean(open)); else row.removeAttribute("aria-expanded");
 }
 
-function draw() {
-  const items = visible().map((index) => [index, rowAt(index)]).filter(([, event]) => event);
-  const wanted = new Set(items.map(([, event]) => event.seq));
-  for (const [seq, row] of nodes) if (!wanted.has(seq)) { row.remove(); nodes.delete(seq); }
-  let above = null;
-  for (const [index, event] of items) {
-    const row = node(event);
-    row.style.transform = `translateY(${index * height()}px)`;
-    row.setAttribute("aria-rowindex", index + 2);
-    row.setAttribute("aria-selected", event.seq === state.selected);
-    // In the order in which they are seen, for those who hear them.
-    if (!row.isConnected || row.previousElementSibling !== above) box.insertBefore(row, above ? above.nextSibling : box.firstChild);
-    above = row;
-  }
-  log.setAttribute("aria-rowcount", state.rows.length + 1);
-  byId("empty").hidden = state.rows.length > 0 || state.loading;
-  if (state.more && log.scrollTop + log.clientHeight * 3 > total()) loadOlder();
+function toggle({ group }) {
+  groups.toggle(group.key);
+  showRows();
 }
 
-async function fetchPage(before) {
-  const query = new URLSearchParams(filters());
-  if (before) query.set("before", before);
-  const answer = await fetch(`rows/?${query}`);
-  if (answer.redirected) showConnection("ended");
-  if (!answer.ok || answer.redirected) throw new Error(`rows: ${answer.status}`);
-  return answer.json();
+function showRows() {
+  grid.refresh();
+  log.dataset.loaded = store.rows.length;
+  // Minus one: how many there are is not known.
+  log.setAttribute("aria-rowcount", store.more || store.newer ? -1 : grid.count() + 1);
+  log.setAttribute("aria-busy", store.loading && !store.ready);
+  showFoot();
 }
 
-async function loadOlder() {
-  if (state.loading || !state.rows.length) return;
-  state.loading = true;
-  const version = state.version;
-  try {
-    const page = await fetchPage(state.rows[0].seq);
-    if (version !== state.version) return;
-    state.more = page.more;
-    state.rows = page.rows.reverse().concat(state.rows);
-  } finally { state.loading = false; }
-  refresh();
+function showFoot() {
+  const empty = store.ready && !store.rows.length && !store.more;
+  byId("empty").hidden = !empty && !store.failed;
+  byId("empty").replaceChildren(...(store.failed ? failure() : emptiness()));
+  byId("foot").textContent = store.failed || empty ? "" : footer();
+  byId("foot").hidden = !byId("foot").textContent;
 }
 
-async function reload() {
-  const version = ++state.version;
-  state.loading = true;
-  history.replaceState(null, "", `?${new URLSearchParams(filters())}`);
-  showChip();
-  const page = await fetchPage();
-  state.loading = false;
-  if (version !== state.version) return null;
-  nodes.forEach((row) => row.remove());
-  nodes.clear();
-  const newest = page.rows[0]?.seq ?? 0;
-  const since = state.rows.filter((row) => row.seq > Math.max(newest, page.last) && matches(row));
-  state.rows = page.rows.reverse().concat(since);
-  state.more = page.more;
-  refresh();
-  return page.last;
+function footer() {
+  if (!store.ready) return "Loading…";
+  if (store.full) return `The newest ${MOST_ROWS.toLocaleString()} events are shown. Narrow the filter, jump to a time, or export for more.`;
+  if (store.more) return store.loading && store.last > store.reached ? `Looking further back… ${Math.round(100 * (store.last - store.reached) / Math.max(1, store.last - store.first + 1))} % of the log looked through` : "";
+  if (store.first > 1) return `Retention has cut the log here: events 1 to ${(store.first - 1).toLocaleString()} are no longer kept.`;
+  return "This is where the log begins.";
 }
 
-// Live rows. Somebody who reads further down is not moved: the view is pushed down with its rows.
-let fresh = 0;
-function arrive(event) {
-  if (!matches(event)) return;
-  if (state.paused) { state.held.push(event); return showHeld(); }
-  push([event]);
+function failure() {
+  if (!byId("filter-error").hidden) return ["Nothing is shown until the filter is mended."];
+  const retry = make("button", { type: "button", className: "btn", textContent: "Try again" });
+  retry.addEventListener("click", () => (store.ready ? store.again() : load()));
+  return ["The dashboard does not answer. ", retry];
 }
 
-function push(events) {
-  const reading = log.scrollTop > 40;
-  state.rows.push(...events);
-  refresh();
-  if (reading) { log.scrollTop += events.length * height(); fresh += events.length; }
-  showHeld();
-  clearTimeout(push.timer);
-  push.count = (push.count || 0) + events.length;
-  push.timer = setTimeout(() => { announce.textContent = `${push.count} new events`; push.count = 0; }, 2000);
+function emptiness() {
+  const text = filters.isFiltered() ? "No event matches. " : "There are no events yet. They appear here as soon as a tunnel is wanted.";
+  if (!filters.isFiltered()) return [text];
+  const all = make("button", { type: "button", className: "btn", textContent: "Show all events" });
+  all.addEventListener("click", filters.clear);
+  return [text, all];
 }
 
-function showHeld() {
-  const count = state.held.length || fresh;
-  byId("newer").hidden = !count;
-  byId("newer").textContent = `↑ ${count} new`;
+// Whatever the store has changed. Somebody who reads further down is not moved.
+function changed(what, events = []) {
+  if (what === "held") return showHeld();
+  const anchor = what === "live" || what === "newer" ? grid.anchor() : null;
+  const before = grid.count();
+  if (what === "live" || what === "newer") groups.newer(events);
+  // They came newest first and were turned round in place.
+  else if (what === "older") groups.older(events);
+  else if (what === "cleared" || what === "loaded") { groups.rebuild(store.rows, byId("group").checked); grid.clear(); }
+  if (what === "cleared") { log.scrollTop = 0; view.fresh = 0; }
+  showRows();
+  grid.keep(anchor, grid.count() - before);
+  if (what === "live" && anchor) view.fresh += events.length;
+  if (what === "live") announce(events.length);
+  if (what === "newer" && !store.newer) listen();
+  return showHeld();
+}
+
+function announce(count) {
+  clearTimeout(announce.timer);
+  announce.count = (announce.count || 0) + count;
+  announce.timer = setTimeout(() => { byId("announce").textContent = `${announce.count} new events`; announce.count = 0; }, 2000);
+}
+
+// The stream, which goes on where the rows end; while one looks at the past there is none.
+
+async function load() {
+  view.stream?.close();
+  view.stream = null;
+  filters.refused();
+  address();
+  byId("notice").hidden = true;
+  if (!await store.load(view.at)) { if (store.failed) showConnection("failed"); return; }
+  if (store.newer) showConnection("past");
+  else listen();
+}
+
+function listen() {
+  view.stream?.close();
+  if (view.at) { view.at = ""; address(); }
+  view.stream = new Stream(`/live/events?${filters.fields()}`, { lastId: store.top, onState: showConnection, kinds: { log: (event) => store.arrive(event), gap, at: () => {}, reload: load } });
+}
+
+function gap({ from, to }) {
+  byId("notice").hidden = false;
+  byId("notice").textContent = `Retention has cut events ${from.toLocaleString()} to ${to.toLocaleString()} before this page could show them.`;
 }
 
 function showConnection(name) {
-  if (name) state.connection = name;
-  showState(byId("connection"), state.paused ? "paused" : state.connection);
+  if (name) view.connection = name;
+  showState(byId("connection"), store.paused && view.connection === "live" ? "paused" : view.connection);
+  byId("pause").disabled = view.connection === "past";
+  showHeld();
 }
 
-function resume() {
-  state.paused = false;
-  push(state.held.splice(0));
-  byId("pause").textContent = "Pause";
-  byId("pause").setAttribute("aria-pressed", "false");
+function showHeld() {
+  const count = store.held.length || view.fresh;
+  byId("newer").hidden = !count && !store.newer;
+  byId("newer").textContent = store.newer ? "↑ Back to the newest" : `↑ ${store.overflow ? `more than ${count}` : count} new`;
+}
+
+function pause(paused) {
+  byId("pause").textContent = paused ? "Resume" : "Pause";
+  byId("pause").setAttribute("aria-pressed", paused);
+  if (paused) store.paused = true;
+  else if (!store.resume()) load();
   showConnection();
 }
 
-byId("pause").addEventListener("click", () => {
-  if (state.paused) return resume();
-  state.paused = true;
-  byId("pause").textContent = "Resume";
-  byId("pause").setAttribute("aria-pressed", "true");
-  return showConnection();
-});
+byId("pause").addEventListener("click", () => pause(!store.paused));
 byId("newer").addEventListener("click", () => {
-  if (state.paused) resume();
-  fresh = 0;
+  if (store.newer) { view.at = ""; load(); return; }
+  if (store.paused) pause(false);
+  view.fresh = 0;
   log.scrollTop = 0;
   showHeld();
 });
-log.addEventListener("scroll", () => { if (log.scrollTop < 5 && fresh) { fresh = 0; showHeld(); } }, { passive: true });
+log.addEventListener("scroll", () => { if (log.scrollTop < 5 && view.fresh) { view.fresh = 0; showHeld(); } }, { passive: true });
 
-// Details. A peer that was removed has no page; the filter lists those that exist.
-const peers = new Set([...byId("f-peer").options].map((option) => option.value));
-let current = null;
+// The explanation of one event
 
 function select(event) {
-  if (!event) return;
-  current = event;
-  state.selected = event.seq;
-  log.setAttribute("aria-activedescendant", `row-${event.seq}`);
-  show(event, { peerExists: (id) => peers.has(id) });
-  schedule();
+  view.current = event;
+  show(event);
+  byId("d-peer").hidden = !event.peer_id;
 }
 
 function close() {
   byId("detail").hidden = true;
-  state.selected = null;
-  log.removeAttribute("aria-activedescendant");
+  grid.select(null);
   log.focus();
-  schedule();
 }
 
-log.addEventListener("click", (event) => {
-  const row = event.target.closest(".log-row");
-  if (row) select(state.rows.find((item) => item.seq === Number(row.dataset.seq)));
-});
-log.addEventListener("keydown", (event) => {
-  if (event.key === "Enter" && state.selected !== null) return byId("detail").focus();
-  const page = Math.max(1, Math.floor(log.clientHeight / height()) - 2);
-  const step = { ArrowDown: 1, ArrowUp: -1, PageDown: page, PageUp: -page, Home: -Infinity, End: Infinity }[event.key];
-  if (!step || !state.rows.length || event.ctrlKey || event.metaKey || event.altKey) return undefined;
-  event.preventDefault();
-  const at = state.rows.findIndex((item) => item.seq === state.selected);
-  const index = at < 0 ? 0 : Math.min(state.rows.length - 1, Math.max(0, state.rows.length - 1 - at + step));
-  select(rowAt(index));
-  return scrollToRow(index);
-});
 document.addEventListener("keydown", (event) => { if (event.key === "Escape" && !byId("detail").hidden) close(); });
 byId("d-close").addEventListener("click", close);
-byId("detail").addEventListener("again", () => select(current));
-byId("d-negotiation").addEventListener("click", () => onlyNegotiation(current?.negotiation));
-byId("chip-off").addEventListener("click", () => onlyNegotiation(""));
-
-function onlyNegotiation(negotiation) {
-  byId("f-negotiation").value = negotiation ?? "";
-  reload();
+byId("detail").addEventListener("again", () => { if (view.current) select(view.current); });
+for (const [id, name, field] of [["d-negotiation", "negotiation", "negotiation"], ["d-peer", "peer", "peer_id"], ["d-type", "type", "code"], ["d-not", "not", "code"]]) {
+  byId(id).addEventListener("click", () => { if (view.current) filters.only(name, view.current[field]); });
 }
 
-function showChip() {
-  const { negotiation } = filters();
-  byId("chip").hidden = !negotiation;
-  byId("chip-name").textContent = negotiation || "";
+// What is shown, and how
+
+function address() {
+  const query = filters.fields();
+  if (byId("group").checked) query.set("group", "negotiation");
+  if (byId("plain").checked) query.set("words", "plain");
+  if (view.at) query.set("at", view.at);
+  for (const [name, value] of filters.others(new URLSearchParams(location.search))) if (!["group", "words", "at"].includes(name)) query.append(name, value);
+  const text = query.toString();
+  history.replaceState(null, "", text ? `?${text}` : location.pathname);
 }
 
-let typing;
-form.addEventListener("input", () => { clearTimeout(typing); typing = setTimeout(reload, 200); });
-form.addEventListener("submit", (event) => event.preventDefault());
-
-const last = await reload();
-new Stream("/live/events", {
-  lastId: last ?? 0,
-  onState: showConnection,
-  kinds: {
-    log: arrive,
-    gap: (gap) => push([{ seq: gap.to, time: Date.now() / 1000, severity: "warning", code: "log.gap", peer: null,
-      text: `events ${gap.from} to ${gap.to} are no longer kept` }]),
-  },
+byId("plain").addEventListener("change", () => { address(); grid.clear(); grid.refresh(); });
+byId("group").addEventListener("change", () => {
+  log.setAttribute("role", byId("group").checked ? "treegrid" : "grid");
+  address();
+  groups.rebuild(store.rows, byId("group").checked);
+  grid.clear();
+  showRows();
 });
+byId("jump").addEventListener("submit", (event) => {
+  event.preventDefault();
+  view.at = filters.utc(byId("f-at").value);
+  load();
+});
+byId("export").addEventListener("submit", (event) => {
+  event.preventDefault();
+  exporting.begin(filters.fields(), byId("f-format").value);
+});
+byId("export-off").addEventListener("click", exporting.stop);
+
+const query = filters.read();
+byId("group").checked = query.get("group") === "negotiation";
+byId("plain").checked = query.get("words") === "plain";
+log.setAttribute("role", byId("group").checked ? "treegrid" : "grid");
+view.at = query.get("at") || "";
+filters.start(() => { view.at = ""; load(); }, codes);
+whenReady(() => { if (byId("plain").checked) { grid.clear(); grid.refresh(); } });
+load();

@@ -6,6 +6,7 @@ const ready = fetch("/events/catalogue/", { headers: { Accept: "application/json
   .then((answer) => (answer.ok && !answer.redirected ? answer.json() : loaded))
   .then((data) => { loaded = data; }, () => {});
 
+export const codes = () => Object.keys(loaded.codes);
 export const whenReady = (then) => ready.then(then);
 export const about = (code) => loaded.codes[code] || { title: "", cause: "", there: "" };
 

@@ -24,20 +24,28 @@ export class Stream {
     }
   }
 
+  close() {
+    this.closed = true;
+    clearTimeout(this.timer);
+    this.source.close();
+  }
+
   // The browser gives up after an HTTP error, such as a restarting server's: so the way back is our own.
   again(delay = RETRY_MS) {
     this.source.close();
     this.onState("reconnecting");
     clearTimeout(this.timer);
     this.timer = setTimeout(async () => {
-      if (delay && await isSignedOut()) this.onState("ended");
+      const ended = delay && await isSignedOut();
+      if (this.closed) return;
+      if (ended) this.onState("ended");
       else this.open();
     }, delay);
   }
 }
 
 const WORDS = { live: ["status-green", "● live"], reconnecting: ["status-yellow", "◌ reconnecting…"], paused: ["", "❚❚ paused"],
-  ended: ["status-red", "✕ session ended"] };
+  ended: ["status-red", "✕ session ended"], past: ["", "◷ in the past"], failed: ["status-red", "✕ not loaded"] };
 
 export function showState(element, state) {
   element.className = `status ${WORDS[state][0]}`;
