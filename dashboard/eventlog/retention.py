@@ -75,7 +75,7 @@ def _too_many(cursor: storage.CursorWrapper, days: list[int]) -> set[int]:
     """Days that lie below enough rows; the newest day always stays."""
     names = [storage.partition(day) for day in days]
     cursor.execute(
-        "SELECT c.relname, coalesce(nullif(s.n_live_tup, 0), greatest(c.reltuples, 0)) FROM pg_class c "
+        "SELECT c.relname, CASE WHEN c.reltuples > 0 THEN c.reltuples ELSE s.n_live_tup END FROM pg_class c "
         "LEFT JOIN pg_stat_user_tables s ON s.relid = c.oid WHERE c.relname = ANY(%s)",
         [names],
     )
@@ -84,7 +84,7 @@ def _too_many(cursor: storage.CursorWrapper, days: list[int]) -> set[int]:
     for day, name in reversed(list(zip(days, names, strict=True))):
         if above > settings.CULVERT_EVENT_ROWS:
             doomed.add(day)
-        above += int(rows.get(name, 0))
+        above += int(rows.get(name) or 0)
     return doomed
 
 

@@ -186,13 +186,13 @@ def test_spans_that_touch_become_one() -> None:
 @pytest.mark.django_db
 def test_texts_are_asked_of_an_index(home: Appliance) -> None:
     """The plans, so that no change makes ten million rows be read one by one."""
-    write(home, [make_event(n, peer_id=f"p{n % 50}") for n in range(3_000)])
+    write(home, [make_event(n, peer_id=f"p{n % 50}", text="zebra" if n == 7 else f"event {n}") for n in range(3_000)])
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
             cursor.execute("ANALYZE eventlog_eventrow")
     organization = home.site.organization_id
     wanted = {
-        "search": LogFilter(text="event 29"),
+        "search": LogFilter(text="zebra"),
         "peer_id": LogFilter(peers=frozenset(["p7"]), severities=frozenset(["info"])),
         "negotiation": LogFilter(negotiation="n1"),
     }
@@ -213,7 +213,6 @@ def _plan(asked: walk.Walk) -> str:
         if connection.vendor == "postgresql":
             # So few rows would be read as they stand.
             cursor.execute("SET LOCAL enable_seqscan = off")
-            cursor.execute("SET LOCAL enable_indexscan = off" if asked.wanted.text else "SELECT 1")
         found = walk.EventRow.objects.filter(id__gte=0, id__lte=1 << 62).filter(condition)
         return found_plan(asked._texts(found, 0, 1 << 62))
 

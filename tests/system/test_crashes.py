@@ -92,7 +92,7 @@ def test_every_part_may_be_killed(rig: tuple[Topology, Stack]) -> None:
         assert f"{part} ended by signal 9" in stack.said()
 
     def same() -> bool:
-        rows = stack.rows("SELECT boot, number, text FROM eventlog_eventrow ORDER BY seq")
+        rows = stack.rows("SELECT body->>'boot', body->>'number', body->>'text' FROM eventlog_eventrow ORDER BY seq")
         return rows == journal(stack)
 
     assert eventually(same, 30), stack.said()

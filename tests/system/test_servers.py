@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import pwd
-import shutil
 import subprocess
 import time
 from collections.abc import Iterator
@@ -13,6 +11,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from appliance.bench.postgres import private
 from lab.topology import FAR_HOST, Topology
 from tests.stack import Stack, eventually, free_port
 from tests.system.test_crashes import populate
@@ -21,28 +20,10 @@ pytestmark = [pytest.mark.lab, pytest.mark.timeout(240)]
 
 
 @pytest.fixture
-def postgres(tmp_path: Path) -> Iterator[str]:
-    """The address of a database in a cluster that lives as long as the test."""
-    binaries = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda p: int(p.parent.name))[-1]
-    directory, port = Path(f"/var/tmp/culvert-pg-{os.getpid()}"), free_port()
-    owner = pwd.getpwnam("postgres")
-    directory.mkdir(mode=0o700)
-    os.chown(directory, owner.pw_uid, owner.pw_gid)
-
-    def as_owner(*command: str) -> None:
-        subprocess.run(command, user="postgres", group="postgres", cwd=directory, check=True, capture_output=True)
-
-    as_owner(
-        str(binaries / "initdb"), "-A", "trust", "-U", "postgres", "-E", "UTF8", "--no-sync", str(directory / "data")
-    )
-    options = f"-c listen_addresses=127.0.0.1 -c port={port} -c unix_socket_directories={directory} -c fsync=off"
-    pg_ctl = (str(binaries / "pg_ctl"), "-D", str(directory / "data"), "-w", "-l", str(directory / "log"))
-    as_owner(*pg_ctl, "-o", options, "start")
-    try:
-        yield f"postgres://postgres@127.0.0.1:{port}/postgres"
-    finally:
-        as_owner(*pg_ctl, "-m", "immediate", "stop")
-        shutil.rmtree(directory)
+def postgres() -> Iterator[str]:
+    """The address of a server that lives as long as the test."""
+    with private() as url:
+        yield url
 
 
 @pytest.fixture
@@ -68,7 +49,7 @@ def test_a_tunnel_with_servers_of_ones_own(tmp_path: Path, postgres: str, redis:
             with psycopg.connect(postgres) as connection:
 
                 def texts() -> list[str]:
-                    rows = connection.execute("SELECT text FROM eventlog_eventrow ORDER BY seq").fetchall()
+                    rows = connection.execute("SELECT body->>'text' FROM eventlog_eventrow ORDER BY seq").fetchall()
                     connection.rollback()
                     return [row[0] for row in rows]
 

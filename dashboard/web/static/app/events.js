@@ -93,7 +93,7 @@ function emptiness() {
 // Whatever the store has changed. Somebody who reads further down is not moved.
 function changed(what, events = []) {
   if (what === "held") return showHeld();
-  const anchor = what === "live" || what === "newer" ? grid.anchor() : null;
+  const anchor = what === "live" || what === "newer" ? grid.anchor(what === "newer") : null;
   const before = grid.count();
   if (what === "live" || what === "newer") groups.newer(events);
   // They came newest first and were turned round in place.

@@ -36,9 +36,9 @@ export class Grid {
   }
 
   // The line at the top of the view, for keeping whoever reads where he is.
-  anchor() {
+  anchor(always = false) {
     const index = Math.floor(this.log.scrollTop / this.height);
-    return this.log.scrollTop > 40 && index < this.count() ? { key: this.item(index).key, index } : null;
+    return (always || this.log.scrollTop > 40) && index < this.count() ? { key: this.item(index).key, index } : null;
   }
 
   // Lines were put above: the one that was at the top of the view stays there.
