@@ -39,7 +39,7 @@ OBSERVE = """() => {
   new PerformanceObserver((list) => bench.tasks.push(...list.getEntries().map((task) => task.duration)))
     .observe({ entryTypes: ["longtask"] });
 }"""
-LOADED = "() => Number(document.getElementById('log').getAttribute('aria-rowcount')) - 1"
+LOADED = "() => Number(document.getElementById('log').dataset.loaded)"
 LIVE = "() => document.getElementById('connection').textContent.endsWith('live')"
 IN_DOM = "() => document.querySelectorAll('.log-row').length"
 SEEN = "() => [...document.querySelectorAll('.log-row')].map((row) => Number(row.dataset.seq))"
@@ -64,23 +64,18 @@ def _fill(stack: BenchStack, count: int) -> None:
     import django
 
     django.setup()
-    from django.db import connection, transaction
+    from django.db import connection
 
-    from dashboard.eventlog import writer
-    from dashboard.eventlog.models import EventRow, Sequence
+    from dashboard.eventlog import services
     from dashboard.fleet import selectors as fleet
 
     appliance = wait(fleet.local_appliance, 10, "the appliance in the database", pause=0.1)
-    organization = appliance.site.organization
+    appliance = fleet.appliance(appliance.uuid)
     began = time.time() - count
     for start in range(0, count, BATCH):
-        with transaction.atomic():
-            sequence, _ = Sequence.objects.select_for_update().get_or_create(organization=organization)
-            events = [_event(number, began) for number in range(start + 1, min(start + BATCH, count) + 1)]
-            EventRow.objects.bulk_create(
-                [writer.row_of(event, sequence, appliance.pk, organization.pk) for event in events]
-            )
-            sequence.save()
+        services.append(
+            appliance, [_event(number, began) for number in range(start + 1, min(start + BATCH, count) + 1)]
+        )
     connection.close()
 
 

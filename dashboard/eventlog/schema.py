@@ -43,6 +43,8 @@ _FTS = (
     f"CREATE VIRTUAL TABLE {SEARCH} USING fts5"
     f"(search, content='{TABLE}', content_rowid='id', tokenize='trigram', detail='none')"
 )
+# New rows wait in a list before they are sorted in, and each search reads the list: so it is kept short.
+_PENDING = "WITH (gin_pending_list_limit = 1024)"
 TRIGGERS = {
     "eventlog_insert": (
         f"AFTER INSERT ON {TABLE} BEGIN INSERT INTO {SEARCH}(rowid, search) VALUES (new.id, new.search); END"  # noqa: S608 - our own names
@@ -76,7 +78,7 @@ def make_indexes(cursor: CursorWrapper, vendor: str) -> None:
     for name, column in INDEXED.items():
         cursor.execute(f"CREATE INDEX {name} ON {TABLE} ({column}, id)")
     if vendor == "postgresql":
-        cursor.execute(f"CREATE INDEX event_search ON {TABLE} USING gin (search gin_trgm_ops)")
+        cursor.execute(f"CREATE INDEX event_search ON {TABLE} USING gin (search gin_trgm_ops) {_PENDING}")
 
 
 def make_triggers(cursor: CursorWrapper) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from dashboard.eventlog.filters import LogFilter, begins
 from dashboard.eventlog.models import LAST_SEQ, EventRow, EventSpan, Sequence, row_id
-from dashboard.eventlog.walk import BUDGET_S, HOUR, PATIENT_S, Walk, codes
+from dashboard.eventlog.walk import BUDGET_S, HOUR, PATIENT_S, Walk, codes, one_of
 from dashboard.fleet import selectors as fleet
 
 PAGE = 250
@@ -47,15 +47,16 @@ class Page:
 
 def failure(organization_id: int, peer_id: str, code: str, time: float) -> dict[str, Any] | None:
     """The event behind a peer's last failure: the newest with this code at about this time (s since 1970)."""
-    rows = EventRow.objects.filter(organization_id=organization_id, peer_id=peer_id, code=code)
-    body = rows.filter(time__range=(time - 2, time + 2)).order_by("-seq").values_list("body", flat=True).first()
+    rows = EventRow.objects.filter(one_of("peer_id", [peer_id], "peer_id"), one_of("code", [code], "peer_id"))
+    rows = rows.filter(id__gte=row_id(organization_id, 0), id__lt=row_id(organization_id + 1, 0))
+    body = rows.filter(time__range=(time - 2, time + 2)).order_by("-id").values_list("body", flat=True).first()
     return dict(body) if body else None
 
 
 def one(organization_id: int, peer_id: str, seq: int) -> dict[str, Any] | None:
     """One event of a peer."""
-    row = EventRow.objects.filter(organization_id=organization_id, peer_id=peer_id, seq=seq).first()
-    return dict(row.body) if row else None
+    body = event(organization_id, seq)
+    return body if body and body.get("peer_id") == peer_id else None
 
 
 def bounds(organization_id: int) -> tuple[int, int]:

@@ -115,7 +115,7 @@ class Walk:
             if values is not None and not values:
                 return None
             if values:
-                condition &= _one_of(column, values, self._driver())
+                condition &= one_of(column, values, self._driver())
         if wanted.excluded:
             excluded = sorted(code for code in codes() if begins(code, wanted.excluded))
             condition &= ~Q(code__in=excluded)
@@ -213,7 +213,7 @@ def codes() -> list[str]:
     return list(EventType.objects.values_list("code", flat=True))
 
 
-def _one_of(column: str, values: list[Any], driver: str) -> Q:
+def one_of(column: str, values: list[Any], driver: str) -> Q:
     """``column IN values``; on SQLite its index is left alone unless it is the driver."""
     if connection.vendor == "postgresql" or column == driver:
         return Q(**{f"{column}__in": values})

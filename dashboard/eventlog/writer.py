@@ -15,11 +15,11 @@ from typing import Any
 
 import redis
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import transaction
 
 from dashboard.core.redis import INGEST, client, cursor_key, rewind_key, stream_key
-from dashboard.eventlog import retention, selectors, spans, storage
-from dashboard.eventlog.models import Cursor, EventType, Sequence
+from dashboard.eventlog import retention, selectors, services, storage
+from dashboard.eventlog.models import Cursor, Sequence
 from dashboard.fleet import selectors as fleet
 
 log = logging.getLogger(__name__)
@@ -112,13 +112,11 @@ class Writer:
         organization = appliance.site.organization
         with transaction.atomic():
             cursor, _ = Cursor.objects.select_for_update().get_or_create(appliance=appliance)
-            sequence, _ = Sequence.objects.select_for_update().get_or_create(organization=organization)
+            sequence = services.locked(organization)
             rows, hole = _rows(entries, cursor, sequence, appliance)
-            storage.insert(connection, rows)
-            spans.extend(organization.pk, [(row.time, row.seq) for row in rows])
+            services.keep(sequence, rows)
             self._note_types({row.code for row in rows})
             cursor.save()
-            sequence.save()
         self._announce(stream_key(organization.uuid), [(row.seq, row.body) for row in rows])
         self._redis.set(cursor_key(uuid), f"{cursor.journal}:{cursor.number}")
         if hole:
@@ -128,7 +126,7 @@ class Writer:
 
     def _note_types(self, codes: set[str]) -> None:
         if new := codes - self._types:
-            EventType.objects.bulk_create([EventType(code=code) for code in sorted(new)], ignore_conflicts=True)
+            services.note_types(new)
             transaction.on_commit(lambda: self._types.update(new))
 
     def _announce(self, key: str, rows: Iterable[tuple[int, str]]) -> None:
@@ -169,16 +167,10 @@ def _rows(entries: list[Entry], cursor: Cursor, sequence: Sequence, appliance: A
         if entry.previous > cursor.number:
             return rows, True
         if number > cursor.number + 1:
-            rows.append(row_of(_gap(entry, cursor), sequence, appliance))
-        rows.append(row_of(entry.event, sequence, appliance))
+            rows.append(services.next_row(_gap(entry, cursor), sequence, appliance))
+        rows.append(services.next_row(entry.event, sequence, appliance))
         cursor.number = number
     return rows, False
-
-
-def row_of(event: dict[str, Any], sequence: Sequence, appliance: Any) -> storage.Row:
-    """The row of an event under the organization's next number; ``sequence`` is moved on, and not saved."""
-    sequence.last += 1
-    return storage.row(event, sequence.organization_id, appliance.pk, str(appliance.uuid), sequence.last)
 
 
 def _gap(entry: Entry, cursor: Cursor) -> dict[str, Any]:

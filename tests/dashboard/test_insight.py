@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.test import Client
 
-from dashboard.eventlog.models import EventRow
+from dashboard.eventlog import storage
 from dashboard.insight import diagnosis, hints, live
 from dashboard.insight.light import STATES, light
 from dashboard.publish.models import Revision
@@ -120,10 +121,9 @@ def keep_event(peer: Any, code: str, rows: list[list[dict[str, Any]]], seq: int 
     difference = {"ours": ["a"], "theirs": ["b"], "nearest": rows[0], "offers": rows}
     body = {"seq": seq, "code": code, "time": 1_700_000_000.5, "difference": difference, "evidence": {"offered": "x"}}
     appliance = peer.site.appliances.get()
-    EventRow.objects.create(
-        organization=peer.site.organization, appliance=appliance, seq=seq, boot="b", number=seq, text="t",
-        time=body["time"], code=code, severity="error", peer_id=str(peer.uuid), peer=peer.name, body=body,
-    )  # fmt: skip
+    body |= {"severity": "error", "text": "t", "peer_id": str(peer.uuid), "peer": peer.name}
+    row = storage.row(body, peer.site.organization_id, appliance.pk, str(appliance.uuid), seq)
+    storage.insert(connection, [row])
 
 
 def test_the_light_has_shape_word_and_reason_in_every_state(site: Any) -> None:

@@ -7,11 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.db import connection, transaction
 
-from dashboard.eventlog import spans, storage
-from dashboard.eventlog.models import EventType, Sequence
-from dashboard.eventlog.writer import row_of
+from dashboard.eventlog import services
 from dashboard.fleet import services as fleet
 from dashboard.fleet.models import Appliance, Site
 
@@ -43,17 +40,10 @@ def add_appliance(home: Appliance, site_name: str) -> Appliance:
 
 def write(appliance: Appliance, events: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Commit events under the organization's next numbers; as they are live, with their numbers."""
-    organization = appliance.site.organization
-    with transaction.atomic():
-        sequence, _ = Sequence.objects.select_for_update().get_or_create(organization=organization)
-        rows = [row_of(event, sequence, appliance) for event in events]
-        storage.insert(connection, rows)
-        spans.extend(organization.pk, [(row.time, row.seq) for row in rows])
-        known = set(EventType.objects.values_list("code", flat=True))
-        EventType.objects.bulk_create([EventType(code=code) for code in {row.code for row in rows} - known])
-        sequence.save()
-    first = sequence.last - len(rows) + 1
-    return [{**event, "seq": first + at, "appliance": str(appliance.uuid)} for at, event in enumerate(events)]
+    rows = services.append(appliance, events)
+    return [
+        {**event, "seq": row.seq, "appliance": str(appliance.uuid)} for event, row in zip(events, rows, strict=True)
+    ]
 
 
 @pytest.fixture

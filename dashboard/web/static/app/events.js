@@ -90,11 +90,12 @@ function emptiness() {
   return [text, all];
 }
 
-// Whatever the store has changed. Somebody who reads further down is not moved.
-function changed(what, events = []) {
+// Whatever the store has changed, or changes by `add`. Somebody who reads further down is not moved.
+function changed(what, events = [], add = () => {}) {
   if (what === "held") return showHeld();
   const anchor = what === "live" || what === "newer" ? grid.anchor(what === "newer") : null;
   const before = grid.count();
+  add();
   if (what === "live" || what === "newer") groups.newer(events);
   // They came newest first and were turned round in place.
   else if (what === "older") groups.older(events);

@@ -60,9 +60,8 @@ export class Store {
   async newest() {
     if (this.loading || !this.newer || this.failed) return;
     await this.extend({ after: this.top }, (page) => {
-      this.rows.push(...page.rows);
       Object.assign(this, { top: page.reached, last: page.last, newer: page.more });
-      this.onChange("newer", page.rows);
+      this.onChange("newer", page.rows, () => this.rows.push(...page.rows));
     });
   }
 
@@ -87,8 +86,7 @@ export class Store {
     if (event.seq <= this.top) return;
     this.top = this.last = event.seq;
     if (!this.paused) {
-      this.rows.push(event);
-      this.onChange("live", [event]);
+      this.onChange("live", [event], () => this.rows.push(event));
       return;
     }
     if (this.held.length < MOST_HELD) this.held.push(event);
@@ -101,8 +99,7 @@ export class Store {
     this.paused = false;
     if (this.overflow) return false;
     const held = this.held.splice(0);
-    this.rows.push(...held);
-    if (held.length) this.onChange("live", held);
+    if (held.length) this.onChange("live", held, () => this.rows.push(...held));
     return true;
   }
 }
