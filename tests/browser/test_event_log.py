@@ -18,7 +18,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from lab.topology import Topology
 from tests.browser.event_source import Source, Steady
-from tests.browser.test_pages import violations
+from tests.browser.sweep import violations
 from tests.stack import Stack, claim_by_form, eventually
 
 pytestmark = [pytest.mark.lab, pytest.mark.browser, pytest.mark.timeout(240)]

@@ -143,13 +143,13 @@ def test_a_failure_says_what_to_do_and_leads_there(stack: Stack, page: Page) -> 
     assert "failed to pre-process ph1 packet" in copied and GATEWAY_OUTER in copied
 
     page.click("text=Show only this negotiation")
-    expect(page.locator("#chip")).to_be_visible()
+    expect(page.locator("#chips")).to_be_visible()
     page.select_option("#f-severity", "")
     expect(page.locator(".log-row", has_text="initiate new phase 1 negotiation")).to_have_count(1)
     expect(page.locator(".log-row", has_text="engine started")).to_have_count(0)
     page.reload()
     expect(page.locator(".log-row", has_text="initiate new phase 1 negotiation")).to_have_count(1)
-    page.click("#chip-off")
+    page.click(".chip-negotiation button")
     expect(page.locator(".log-row", has_text="engine started")).to_have_count(1)
 
     open_failure(page, stack)
