@@ -39,6 +39,7 @@ INSTALLED_APPS = [
     "dashboard.sitevpn",
     "dashboard.peerside",
     "dashboard.publish",
+    "dashboard.search",
     "dashboard.eventlog",
     "dashboard.insight",
     "dashboard.web",

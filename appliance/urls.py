@@ -14,4 +14,5 @@ urlpatterns = [
     path("", include("dashboard.eventlog.urls")),
     path("", include("dashboard.insight.urls")),
     path("", include("dashboard.publish.urls")),
+    path("", include("dashboard.search.urls")),
 ]

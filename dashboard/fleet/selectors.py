@@ -75,6 +75,11 @@ def appliance_ids(site_ids: set[int]) -> set[int]:
     return set(Appliance.objects.filter(site_id__in=site_ids).values_list("id", flat=True))
 
 
+def appliances_at(site_ids: list[int]) -> list[Appliance]:
+    """The appliances of several sites."""
+    return list(Appliance.objects.filter(site_id__in=site_ids).order_by("id"))
+
+
 def appliances_of_organization(organization_id: int) -> list[Appliance]:
     """All appliances of an organization."""
     return list(Appliance.objects.filter(site__organization_id=organization_id).order_by("id"))

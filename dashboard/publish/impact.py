@@ -46,7 +46,10 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Impact:
-    """What becomes of one peer's tunnel; ``drops`` if traffic that flows now stops."""
+    """What becomes of one peer's tunnel; ``drops`` if traffic that flows now stops.
+
+    ``tone`` is ``drops``, ``new``, ``down`` (it is down already) or ``stays``.
+    """
 
     peer: str
     name: str
@@ -54,6 +57,7 @@ class Impact:
     words: str
     drops: bool
     both: bool
+    tone: str
 
 
 def dry_run(config: dict[str, Any] | Exception) -> Verdict:
@@ -89,19 +93,29 @@ def _impact(rows: PeerRows, told: Mapping[str, Any] | None) -> Impact:
     pairs = told.get("pairs") if told else None
     changed = changed_fields(rows.before, rows.after) if rows.before and rows.after else frozenset()
     is_up = pairs is None or pairs > 0
+    drops = is_up and (effect in DROPS or (effect is Effect.SELECTORS and bool(pairs)))
     return Impact(
         peer=rows.id,
         name=rows.name,
         effect=effect.value,
         words=_words(effect, rows.after, is_up, told.get("took_s") if told else None),
-        drops=is_up and (effect in DROPS or (effect is Effect.SELECTORS and bool(pairs))),
+        drops=drops,
         both=effect in (Effect.REBUILT, Effect.PHASE2, Effect.SELECTORS) and bool(changed & SHARED),
+        tone=_tone(effect, drops, is_up),
     )
+
+
+def _tone(effect: Effect, drops: bool, is_up: bool) -> str:
+    if drops:
+        return "drops"
+    if effect is Effect.ADDED:
+        return "new"
+    return "stays" if is_up or effect in (Effect.KEPT, Effect.SELECTORS) else "down"
 
 
 def _words(effect: Effect, after: PeerConfig | None, is_up: bool, took_s: float | None) -> str:
     if effect is Effect.KEPT:
-        return _("stays up")
+        return _("is not interrupted")
     if effect is Effect.SELECTORS:
         return _("only the IPsec SAs of subnets that go end; the others stay up")
     if effect is Effect.ADDED:

@@ -11,6 +11,7 @@ from dashboard.audit import services as audit
 from dashboard.core import keyring
 from dashboard.fleet import selectors as fleet
 from dashboard.publish import services as publishing
+from dashboard.sitevpn import words
 from dashboard.sitevpn.models import LocalSubnet, Peer, SiteVpn, VpnUser
 from dashboard.sitevpn.presets import BY_KEY, CUSTOM
 from vpnengine.contract.config import PeerConfig, parse_config
@@ -179,6 +180,7 @@ def publish_site(site_id: int, author_id: int | None, comment: str) -> None:
     """
     document = compile_site(site_id)
     check(document, secrets=True)
+    words.index(site_id)
     for appliance in fleet.appliances_of(site_id):
         publishing.publish(appliance_id=appliance.pk, document=document, author_id=author_id, comment=comment)
 

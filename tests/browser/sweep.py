@@ -77,6 +77,7 @@ PAGES: dict[str, Visit] = {
     "mfa_index": Visit(),
     "peer": Visit(newest_uuid("sitevpn_peer")),
     "peer-new": Visit(),
+    "search": Visit(query="?q=10.2"),
     "sitevpn": Visit(drawn="[data-peer]:not(:text-is('…'))"),
     "status-peer": Visit(newest_uuid("sitevpn_peer"), drawn="#connection:text('live')"),
     "sign-ins": Visit(drawn="td"),
@@ -87,6 +88,8 @@ PAGES: dict[str, Visit] = {
 # Patterns of url names → why nobody looks at them.
 EXCUSED: dict[str, str] = {
     "api-v1:*": "for programs",
+    "search-open": "leads to another page",
+    "search-results": "data for the command palette",
     "changelog-export": "a file",
     "configuration-pending": "a part of every page",
     "event-*": "data for the Event Log's script",

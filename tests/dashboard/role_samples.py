@@ -118,6 +118,7 @@ def api_peer(**changes: Any) -> dict[str, Any]:
 
 # Address by its name: the parameters of a real object.
 SAMPLES: dict[str, Callable[[World], dict[str, Any]]] = {
+    "search-open": lambda world: {"site": world.site.uuid, "kind": "peer", "target": world.peer.uuid},
     "configuration-revision": lambda world: {"number": 1},
     "configuration-restore": lambda world: {"number": 1},
     "configuration-confirm": lambda world: {"number": 1},

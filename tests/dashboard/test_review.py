@@ -117,7 +117,7 @@ def test_words_about_a_tunnel_follow_the_engines_rules() -> None:
     def words(after: dict[str, Any]) -> str:
         return impacts(between(document(), after, lambda a, b: False))[0].words
 
-    assert words(document(name="New")) == "stays up"
+    assert words(document(name="New")) == "is not interrupted"
     assert "no traffic for about 3 s" in words(document(phase2={"lifetime_s": 1800}))
     assert words(document(psk={"$secret": 9})).startswith("goes down and is negotiated anew at once")
     assert words(document(psk={"$secret": 9}, start="responder")).startswith("goes down until the other gateway")

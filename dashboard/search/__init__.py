@@ -1,0 +1,1 @@
+"""Search over everything that an organization has: one box, the right page."""
