@@ -75,6 +75,7 @@ PAGES: dict[str, Visit] = {
     "configuration-revision": Visit(lambda stack: (1,)),
     "events": Visit(drawn=".log-row"),
     "mfa_index": Visit(),
+    "other-side": Visit(newest_uuid("sitevpn_peer")),
     "peer": Visit(newest_uuid("sitevpn_peer")),
     "peer-new": Visit(),
     "search": Visit(query="?q=10.2"),
@@ -87,6 +88,7 @@ PAGES: dict[str, Visit] = {
 }
 # Patterns of url names → why nobody looks at them.
 EXCUSED: dict[str, str] = {
+    "other-side-file": "a file",
     "api-v1:*": "for programs",
     "search-open": "leads to another page",
     "search-results": "data for the command palette",
