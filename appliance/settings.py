@@ -98,7 +98,11 @@ CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 600}
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
-CELERY_BEAT_SCHEDULE = {"sweep": {"task": "publish.sweep", "schedule": 3.0}}
+CELERY_BEAT_SCHEDULE = {
+    "sweep": {"task": "publish.sweep", "schedule": 3.0},
+    "observe": {"task": "insight.observe", "schedule": 3.0},
+    "roll_up": {"task": "insight.roll_up", "schedule": 30.0},
+}
 CELERY_BEAT_SCHEDULE_FILENAME = str(STATE.directory / "beat-schedule")
 
 # CULVERT_HTTPS=1 says that a proxy in front ends TLS and sets X-Forwarded-Proto itself. Without it the header is

@@ -1,4 +1,4 @@
-"""Addresses of the Event Log and the VPN status."""
+"""Addresses of the Event Log."""
 
 from __future__ import annotations
 
@@ -11,6 +11,4 @@ urlpatterns = [
     path("events/rows/", views.rows, name="event-rows"),
     path("events/choices/", views.choices, name="event-choices"),
     path("events/catalogue/", views.catalogue, name="event-catalogue"),
-    path("status/", views.status, name="status"),
-    path("status/<str:op>/<uuid:uuid>/", views.action, name="peer-action"),
 ]

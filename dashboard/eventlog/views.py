@@ -1,24 +1,20 @@
-"""The Event Log and the VPN status."""
+"""The Event Log."""
 
 from __future__ import annotations
 
 import json
 import time
-from uuid import UUID
 
-from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.utils.translation import gettext_lazy as _
 
 from dashboard.core.permissions import needs
 from dashboard.eventlog import filters, selectors
 from dashboard.fleet import selectors as fleet
-from dashboard.publish import services as publishing
 from dashboard.sitevpn import explain
 from dashboard.sitevpn import selectors as vpn
-from dashboard.sitevpn import services as vpn_services
 
-ACTIONS = ("initiate", "terminate", "rekey", "reset")
 SEVERITIES = (
     ("", _("All")),
     ("error", _("Errors")),
@@ -114,24 +110,3 @@ def _names(request: HttpRequest, query: dict[str, list[str]]) -> dict[str, dict[
 def catalogue(request: HttpRequest) -> JsonResponse:
     """What each event code means, and where the fields stand that hints name."""
     return JsonResponse({"codes": explain.explanations(), "places": explain.places()})
-
-
-@needs(get="monitor")
-def status(request: HttpRequest) -> HttpResponse:
-    """The page; its contents come live."""
-    return render(request, "eventlog/status.html")
-
-
-@needs(post="operate")
-def action(request: HttpRequest, op: str, uuid: UUID) -> HttpResponse:
-    """Bring up, tear down or rekey a peer of one's own site."""
-    if op not in ACTIONS:
-        raise Http404
-    site = request.access.site
-    peer = vpn.peer(site.pk, uuid)
-    vpn_services.note_action(peer, op)
-    for appliance in fleet.appliances_of(site.pk):
-        if not publishing.request_action(str(appliance.uuid), op, str(peer.uuid)):
-            error = "The workers cannot be reached, so nothing was done. Try again in a moment."
-            return JsonResponse({"error": error}, status=503)
-    return HttpResponse(status=204)

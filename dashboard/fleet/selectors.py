@@ -70,6 +70,17 @@ def appliances_of(site_id: int) -> list[Appliance]:
     return list(Appliance.objects.filter(site_id=site_id).order_by("id"))
 
 
+def site_count(organization_id: int) -> int:
+    """How many sites an organization has."""
+    return Site.objects.filter(organization_id=organization_id).count()
+
+
+def first_appliances(site_ids: set[int]) -> dict[int, UUID]:
+    """Site → the uuid of its first appliance."""
+    rows = Appliance.objects.filter(site_id__in=site_ids).order_by("-id").values_list("site_id", "uuid")
+    return dict(rows)
+
+
 def appliance_ids(site_ids: set[int]) -> set[int]:
     """The appliances of several sites."""
     return set(Appliance.objects.filter(site_id__in=site_ids).values_list("id", flat=True))

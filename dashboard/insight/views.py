@@ -1,4 +1,4 @@
-"""The page of a peer: what its tunnel is doing, and why not."""
+"""The VPN status of all peers, and the page of one: what its tunnel is doing, and why not."""
 
 from __future__ import annotations
 
@@ -6,17 +6,21 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 
 from dashboard.accounts import access as accounts
 from dashboard.core.permissions import needs
-from dashboard.insight import diagnosis, selectors
+from dashboard.fleet import selectors as fleet
+from dashboard.insight import diagnosis, lists, selectors
+from dashboard.publish import services as publishing
 from dashboard.sitevpn import explain
 from dashboard.sitevpn import selectors as vpn
 from dashboard.sitevpn import services as sitevpn
 from vpnengine.contract.problems import Refused
+
+ACTIONS = ("initiate", "terminate", "rekey", "reset")
 
 
 def _actions() -> list[tuple[str, str, str]]:
@@ -41,6 +45,39 @@ def _sa_columns() -> list[str]:
         _("Age"),
         _("Next rekey"),
     ]
+
+
+@needs(get="monitor")
+def status(request: HttpRequest) -> HttpResponse:
+    """All peers; the filters stand in the address."""
+    context = {"sites": request.access.sites_where("monitor"), **_listing(request)}
+    return render(request, "insight/status.html", context)
+
+
+@needs(get="monitor")
+def rows(request: HttpRequest) -> HttpResponse:
+    """The part with the peers."""
+    return render(request, "insight/rows.html", _listing(request))
+
+
+def _listing(request: HttpRequest) -> dict[str, Any]:
+    sites = request.access.sites_where("monitor")
+    found = lists.listing(request.access.organization.pk, sites, lists.Filters.of(request.GET))
+    return {**found, "many_sites": len(sites) > 1, "engines": lists.engines(request.access.site.pk)}
+
+
+@needs(post="operate")
+def action(request: HttpRequest, op: str, uuid: UUID) -> HttpResponse:
+    """Bring up, tear down, rekey or reset a peer."""
+    if op not in ACTIONS:
+        raise Http404
+    row = _peer(request, uuid, "operate")
+    for appliance in fleet.appliances_of(row.site_id):
+        if not publishing.request_action(str(appliance.uuid), op, str(row.uuid)):
+            error = _("The workers cannot be reached, so nothing was done. Try again in a moment.")
+            return JsonResponse({"error": error}, status=503)
+    sitevpn.note_action(row, op)
+    return HttpResponse(status=204)
 
 
 @needs(get="monitor")

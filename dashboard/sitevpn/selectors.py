@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from contextlib import suppress
+from typing import Any
 from uuid import UUID
 
+from django.db.models import F
 from django.shortcuts import get_object_or_404
 
 from dashboard.sitevpn.models import LocalSubnet, Peer, VpnUser
+
+_WATCHED = ("uuid", "name", "remote", "remote_subnets", "options", "remote_access", "enabled", "site_id")
 
 
 def subnets(site_id: int) -> list[LocalSubnet]:
@@ -43,6 +47,26 @@ def peer_at(site_ids: list[int], uuid: UUID) -> Peer:
     :raises Http404: if there is none.
     """
     return get_object_or_404(Peer, site_id__in=site_ids, uuid=uuid)
+
+
+def watched() -> list[dict[str, Any]]:
+    """Every peer of every organization, as those who watch it need it: see ``watch_row``."""
+    rows = Peer.objects.annotate(organization=F("site__organization_id")).only(*_WATCHED).order_by("id")
+    return [watch_row(row, row.organization) for row in rows]
+
+
+def watch_row(peer: Peer, organization_id: int) -> dict[str, Any]:
+    """``peer`` (its uuid), name, remote, behind, tags, enabled, site_id and organization_id."""
+    return {
+        "peer": peer.uuid,
+        "name": peer.name,
+        "remote": peer.remote,
+        "behind": peer.behind,
+        "tags": "".join(f" {tag} " for tag in getattr(peer, "tags", ()) or ()),
+        "enabled": peer.enabled,
+        "site_id": peer.site_id,
+        "organization_id": organization_id,
+    }
 
 
 def users(site_id: int) -> list[VpnUser]:

@@ -6,6 +6,7 @@ All tests look at one appliance whose peer has another pre-shared secret than th
 from __future__ import annotations
 
 import os
+import re
 import signal
 from collections.abc import Iterator
 from typing import Any
@@ -157,7 +158,8 @@ def test_a_failure_says_what_to_do_and_leads_there(stack: Stack, page: Page) -> 
     page.wait_for_url("**/vpn/peers/*/#id_secret")
     expect(page.locator("#id_secret")).to_be_focused()
     page.goto(stack.address + "/status/")
-    page.locator(".failure").get_by_role("link", name="Pre-shared secret").click()
+    page.get_by_role("link", name="Branch").click()
+    page.locator("#what-here").get_by_role("link", name="Pre-shared secret").click()
     page.wait_for_url("**/vpn/peers/*/#id_secret")
 
 
@@ -237,38 +239,61 @@ def test_seldom_needed_fields_are_folded_until_they_matter(stack: Stack, page: P
 
 def test_the_status_names_the_data_path_and_says_why_no_other(stack: Stack, page: Page) -> None:
     page.goto(stack.address + "/status/")
-    paths = page.locator("#data-paths")
+    paths = page.locator("[data-engine]")
     expect(paths).to_contain_text("Packets are carried by the data path")
     with ControlClient(stack.state.control, 10) as client:
         told = client.request("status")["data_path"]
     expect(paths).to_contain_text(told["name"])
     for reason in told["passed_over"]:
         expect(paths).to_contain_text(reason[1:])
-    branch = page.locator(".peer-card", has_text="Branch")
-    expect(branch.locator("dt:has-text('Data path') + dd")).to_have_text(told["name"])
+    expect(page.locator(".peers tr", has_text="Branch").locator("[data-label='Data path']")).to_have_text(told["name"])
+
+
+def test_filters_stand_in_the_address(stack: Stack, page: Page) -> None:
+    page.goto(stack.address + "/status/")
+    branch = page.locator(".peers tr", has_text="Branch")
+    expect(branch.locator(".status-red")).to_have_text("✕ down", timeout=15_000)
+    expect(branch.locator(".reason")).to_contain_text("pre-shared secrets")
+    page.fill("#f-q", "no such peer")
+    expect(page.locator("#rows")).to_contain_text("No peer matches the filter.")
+    assert page.url.endswith("/status/?q=no+such+peer")
+    page.fill("#f-q", GATEWAY_OUTER)
+    expect(branch).to_be_visible()
+    page.locator(".chips a", has_text="down").click()
+    page.wait_for_url("**/status/?state=down&q=*")
+    expect(branch).to_be_visible()
+    page.reload()
+    expect(page.locator("#f-q")).to_have_value(GATEWAY_OUTER)
+    expect(page.locator(".chips [aria-current]")).to_contain_text("down")
+    page.go_back()
+    expect(page.locator(".chips [aria-current]")).to_have_count(0)
 
 
 def test_what_was_true_is_not_shown_as_true(stack: Stack, page: Page) -> None:
     """A dead engine, a button without effect, a session that has ended."""
     page.goto(stack.address + "/status/")
-    branch = page.locator(".peer-card", has_text="Branch")
-    expect(branch.locator(".failure")).to_be_visible()
+    page.locator(".peers").get_by_role("link", name="Branch").click()
+    expect(page.locator("#h-failure")).to_be_visible()
+    light = page.locator("#h-state + span .status")
     os.kill(stack.pid("engine"), signal.SIGKILL)
-    both = "#notice:has-text('the engine is down') ~ #appliances .status:has-text('not known while')"
-    page.wait_for_selector(both, timeout=3_000)
-    expect(page.locator("#notice")).to_be_hidden(timeout=15_000)
-    expect(page.locator(".stale")).to_have_count(0)
+    expect(light).to_have_text("? not known", timeout=4_000)
+    expect(page.get_by_text("The engine is down; it is being started again.")).to_be_visible()
+    expect(page.get_by_role("button", name="Bring up")).to_have_attribute("aria-disabled", "true")
+    expect(light).not_to_have_text("? not known", timeout=15_000)
 
+    bring_up = page.locator("[data-act=initiate]")
+    expect(bring_up).to_have_attribute("aria-disabled", "false", timeout=15_000)
     page.route("**/status/initiate/**", lambda route: route.fulfill(status=500, body=""))
-    branch.get_by_role("button", name="Bring up").click()
-    expect(branch.locator(".note")).to_contain_text("Something went wrong")
+    bring_up.click()
+    expect(page.locator("#note")).to_contain_text("Something went wrong")
     page.unroute("**/status/initiate/**")
-    branch.get_by_role("button", name="Bring up").click()
-    expect(branch.get_by_role("button", name="Bringing up…")).to_be_visible()
+    bring_up.click()
+    expect(page.get_by_role("button", name="Bringing up…")).to_be_visible()
 
     page.reload()
-    expect(branch).to_be_visible()
+    expect(page.locator("#h-state")).to_be_visible()
     page.context.clear_cookies()
-    branch.get_by_role("button", name="Bring up").click()
-    expect(branch.locator(".note")).to_contain_text("session has ended")
-    expect(branch.locator(".note a")).to_have_attribute("href", "/account/login/?next=%2Fstatus%2F")
+    expect(page.locator("#connection")).to_contain_text("session ended")
+    page.locator("[data-act=initiate]").click()
+    expect(page.locator("#note")).to_contain_text("session has ended")
+    expect(page.locator("#note a")).to_have_attribute("href", re.compile("/account/login/\\?next=%2Fstatus%2F"))

@@ -50,4 +50,5 @@ function watch(part) {
   if (every) setTimeout(step, Number(every));
 }
 for (const part of document.querySelectorAll("[data-live]")) watch(part);
+say("live"); // the server has just drawn it
 document.addEventListener("visibilitychange", () => { if (!document.hidden) for (const part of document.querySelectorAll("[data-live][data-every]")) refresh(part); });
