@@ -28,8 +28,8 @@ from vpnengine.ikev1.interface import (
     SoftExpired,
     TerminatePeer,
 )
-from vpnengine.ikev1.model import Peer
-from vpnengine.ikev1.states import Phase1, Quick
+from vpnengine.ikev1.model import IsakmpSa, Peer
+from vpnengine.ikev1.states import Phase1, Quick, Role
 
 SIDES = ["left", "right"]
 SUBNETS = [("10.1.0.0/24", "10.2.0.0/24"), ("10.1.1.0/24", "10.2.1.0/24"), ("10.1.2.0/24", "10.2.2.0/24")]
@@ -38,6 +38,7 @@ PHASE1_S, PHASE2_S = 900, 400
 DPD = {"interval_s": 10, "timeout_s": 30}
 SLOWEST_S = 2.0  # how late a message may be
 FORGOTTEN_S = 150.0  # by then dead peer detection, every retransmission and every pause has ended
+CONTACT_S = 5.0  # long before dead peer detection could find out that an end was restarted
 SURPLUS_S = 140.0  # what both ends have begun at once is one pair by then
 
 side = st.sampled_from(SIDES)
@@ -169,6 +170,29 @@ class Tunnel(RuleBasedStateMachine):
         node.installed, node.outbound = {}, []
         self.before[name] = Counter()
         self._command(name, Configure(self._document(name)))
+
+    @precondition(lambda self: self._expected())
+    @rule(name=side)
+    def restart_and_call(self, name: str) -> None:
+        """Whoever has lost its memory says so in its first phase 1: what the other end has of before goes at once."""
+        self.path = Path()
+        self.initiate(name)
+        self.network.run(20)
+        other = self.node("right" if name == "left" else "left")
+        before, old = set(other.installed), set(other.endpoint._core.sas)
+        self.restart(name)
+        self.initiate(name)
+        self.network.run(CONTACT_S)
+        first = self._first_phase1(name)
+        if first is None or first.role is not Role.INITIATOR:
+            return  # the other end has begun in the same moment, and was answered
+        kept = before & set(other.installed), old & {k for k, sa in other.endpoint._core.sas.items() if sa.established}
+        assert kept == (set(), set()), (name, kept, self._story())
+
+    def _first_phase1(self, name: str) -> IsakmpSa | None:
+        """What has been established first since that end was restarted."""
+        found = [sa for sa in self.node(name).endpoint._core.sas.values() if sa.established is not None]
+        return min(found, key=lambda sa: sa.established or 0.0, default=None)
 
     @rule(
         loss=st.sampled_from([0, 10, 30]), double=st.sampled_from([0, 15]), delay=st.sampled_from([0.0, 0.3, SLOWEST_S])
