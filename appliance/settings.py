@@ -42,6 +42,7 @@ INSTALLED_APPS = [
     "dashboard.search",
     "dashboard.eventlog",
     "dashboard.insight",
+    "dashboard.notify",
     "dashboard.web",
 ]
 MIDDLEWARE = [
@@ -102,6 +103,7 @@ CELERY_BEAT_SCHEDULE = {
     "sweep": {"task": "publish.sweep", "schedule": 3.0},
     "observe": {"task": "insight.observe", "schedule": 3.0},
     "roll_up": {"task": "insight.roll_up", "schedule": 30.0},
+    "notify": {"task": "notify.sweep", "schedule": 2.0},
 }
 CELERY_BEAT_SCHEDULE_FILENAME = str(STATE.directory / "beat-schedule")
 
@@ -168,6 +170,8 @@ CULVERT_ENGINE_GATEWAY = "appliance.engine_gateway.LocalEngineGateway"
 CULVERT_EVENT_ROWS = int(os.environ.get("CULVERT_EVENT_ROWS", "10000000"))
 # Events older than so many days go too; 0 keeps them as long as there is room for their number.
 CULVERT_EVENT_DAYS = int(os.environ.get("CULVERT_EVENT_DAYS", "0"))
+# Alerts and syslog may go to services of this very machine only where its owner says so.
+CULVERT_NOTIFY_LOOPBACK = os.environ.get("CULVERT_NOTIFY_LOOPBACK") == "1"
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,

@@ -15,4 +15,5 @@ urlpatterns = [
     path("", include("dashboard.insight.urls")),
     path("", include("dashboard.publish.urls")),
     path("", include("dashboard.search.urls")),
+    path("", include("dashboard.notify.urls")),
 ]

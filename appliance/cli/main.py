@@ -7,7 +7,7 @@ import importlib
 import os
 import sys
 
-COMMANDS = ("up", "engine", "ctl", "lab", "interop", "check", "test", "bench", "fuzz", "agent", "writer")
+COMMANDS = ("up", "engine", "ctl", "lab", "interop", "check", "test", "bench", "fuzz", "agent", "writer", "notifier")
 
 
 def main(arguments: list[str]) -> int:

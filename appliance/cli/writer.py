@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import fcntl
-import signal
-import threading
 
-from appliance.paths import state
+from appliance.alone import alone
 
 HELP = "Write events to the database and to the live streams (started by ./culvert up)."
-_LOCK = 0x63756C76  # "culv": PostgreSQL's advisory lock
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,20 +20,6 @@ def run(options: argparse.Namespace) -> int:
     django.setup()
     from dashboard.eventlog.writer import Writer
 
-    stopped = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stopped.set())
-    with (state().directory / "writer.lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        _lock_database()
-        Writer().run(lambda seconds=0.0: stopped.wait(seconds) if seconds else stopped.is_set())
+    with alone("writer") as wait:
+        Writer().run(lambda seconds=0.0: wait(seconds))
     return 0
-
-
-def _lock_database() -> None:
-    """Other machines may share a PostgreSQL; the lock ends with the connection."""
-    from django.db import connection
-
-    if connection.vendor == "postgresql":
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_lock(%s)", [_LOCK])

@@ -77,8 +77,8 @@ def engine_part(state: State, prefix: list[str]) -> Part:
 
 
 def event_parts() -> list[Part]:
-    """Agent and writer."""
-    return [Part("writer", [*MANAGE, "writer"]), Part("agent", [*MANAGE, "agent"])]
+    """Agent, writer and notifier."""
+    return [Part(name, [*MANAGE, name]) for name in ("writer", "agent", "notifier")]
 
 
 def environment(state: State) -> dict[str, str]:

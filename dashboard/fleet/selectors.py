@@ -138,3 +138,8 @@ def places(organization_id: int, sites: Iterable[int]) -> list[tuple[str, str, s
     found = Appliance.objects.filter(site__organization_id=organization_id, site_id__in=list(sites))
     rows = found.order_by("site__name", "name").values_list("uuid", "name", "site__uuid", "site__name")
     return [(str(uuid), name, str(site), site_name) for uuid, name, site, site_name in rows]
+
+
+def organization_ids() -> list[int]:
+    """Every organization, for workers."""
+    return list(Organization.objects.order_by("id").values_list("id", flat=True))

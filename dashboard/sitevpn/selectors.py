@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db.models import F
+from django.db.models.functions import Lower
 from django.shortcuts import get_object_or_404
 
 from dashboard.sitevpn.models import LocalSubnet, Peer, VpnUser
@@ -67,6 +68,21 @@ def watch_row(peer: Peer, organization_id: int) -> dict[str, Any]:
         "site_id": peer.site_id,
         "organization_id": organization_id,
     }
+
+
+def names_of(organization_id: int, uuids: list[str]) -> dict[str, str]:
+    """The names of some peers of an organization, by uuid."""
+    rows = Peer.objects.filter(site__organization_id=organization_id, uuid__in=uuids).values_list("uuid", "name")
+    return {str(uuid): name for uuid, name in rows}
+
+
+def peers_named(organization_id: int, names: list[str]) -> dict[str, list[str]]:
+    """The uuids of an organization's peers with these names, by the name in lower case; sites may share a name."""
+    rows = Peer.objects.filter(site__organization_id=organization_id).annotate(lower=Lower("name"))
+    found: dict[str, list[str]] = {}
+    for uuid, lower in rows.filter(lower__in=[name.lower() for name in names]).values_list("uuid", "lower"):
+        found.setdefault(lower, []).append(str(uuid))
+    return found
 
 
 def users(site_id: int) -> list[VpnUser]:

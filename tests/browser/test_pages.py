@@ -16,6 +16,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from lab.topology import GATEWAY_OUTER, GATEWAY_SUBNETS, SITE_SUBNETS, Topology
 from tests.browser.sweep import PAGES, SHOTS, faults, violations
+from tests.browser.test_alerts import add_channel, add_rule, add_syslog
 from tests.stack import Stack, add_subnet, claim_by_form, fill_peer
 from vpnengine.daemon.client import ControlClient
 
@@ -59,6 +60,9 @@ def _steps(page: Page, stack: Stack) -> None:
     # Garbage is mostly, but not always, recognized as such; then the time has to be up, and it is tried again.
     page.goto(stack.address + "/events/?severity=error")
     page.wait_for_selector(".log-row:has-text('failed to pre-process ph1 packet')", timeout=90_000)
+    add_syslog(page, stack, 9)  # nobody listens
+    add_channel(page, stack, "https://chat.example.com/hook")
+    add_rule(page, stack)
 
 
 @pytest.fixture

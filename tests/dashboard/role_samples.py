@@ -21,7 +21,9 @@ from dashboard.api import keys
 from dashboard.api.models import ApiKey
 from dashboard.core.roles import ORGANIZATION_LABELS, SITE_LABELS, OrganizationRole
 from dashboard.fleet import services as fleet
-from dashboard.fleet.models import Membership, Site, SiteAccess
+from dashboard.fleet.models import Membership, Organization, Site, SiteAccess
+from dashboard.notify import services as notify
+from dashboard.notify.models import Channel, Rule, SyslogTarget
 from dashboard.sitevpn import services as vpn
 from dashboard.sitevpn.forms import PeerForm
 from dashboard.sitevpn.models import Peer, VpnUser
@@ -37,6 +39,7 @@ class World:
     other_site: Site
     peer: Peer
     vpn_user: VpnUser
+    notify: dict[str, Any]
     users: dict[str, User]
     member: Membership
     invitation: Invitation
@@ -73,7 +76,8 @@ def make_world() -> World:
     invitation = Invitation.objects.get(organization_id=of)
     everybody = {**users, "elsewhere": elsewhere, "stranger": stranger}
     made = {name: _key(name, user) for name, user in everybody.items()}
-    return World(site, other, peer, vpn_user, users, member, invitation, token, made, elsewhere, stranger)
+    notified = _notify(site.organization)
+    return World(site, other, peer, vpn_user, notified, users, member, invitation, token, made, elsewhere, stranger)
 
 
 def _key(name: str, user: User) -> str:
@@ -82,6 +86,19 @@ def _key(name: str, user: User) -> str:
     sites = {access.site_id: access.role for access in row.site_access.all()}
     of = row.organization_id
     return keys.make(organization_id=of, name=name, role=row.role, sites=sites, days=None, by_id=None)
+
+
+def _notify(organization: Organization) -> dict[str, Any]:
+    channel = Channel(organization=organization, name="Hook", kind="webhook")
+    notify.save_channel(channel, "https://hook.example.com/")
+    target = SyslogTarget(organization=organization, name="Syslog", host="syslog.example.com")
+    notify.save_syslog(target)
+    return {
+        "channel": channel.uuid,
+        "rule": Rule.objects.create(organization=organization, name="Rule").uuid,
+        "delivery": notify.test_channel(channel, "A").uuid,
+        "syslog": target.uuid,
+    }
 
 
 def _member(site: Site, name: str, role: str, site_role: str = "") -> User:
@@ -132,6 +149,13 @@ SAMPLES: dict[str, Callable[[World], dict[str, Any]]] = {
     "status-facts": lambda world: {"uuid": world.peer.uuid},
     "status-diagnosis": lambda world: {"uuid": world.peer.uuid},
     "status-accept": lambda world: {"uuid": world.peer.uuid},
+    **{
+        f"alert-channel{end}": lambda world: {"uuid": world.notify["channel"]}
+        for end in ("", "-test", "-secret", "-delete")
+    },
+    **{f"alert-rule{end}": lambda world: {"uuid": world.notify["rule"]} for end in ("", "-delete")},
+    **{f"alert-delivery-{end}": lambda world: {"uuid": world.notify["delivery"]} for end in ("again", "delete")},
+    **{f"syslog-{end}": lambda world: {"uuid": world.notify["syslog"]} for end in ("server", "test", "delete")},
     "vpn-user-delete": lambda world: {"uuid": world.vpn_user.uuid},
     "administrator": lambda world: {"pk": world.member.pk},
     "administrator-remove": lambda world: {"pk": world.member.pk},
