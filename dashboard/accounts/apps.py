@@ -11,5 +11,9 @@ class Config(AppConfig):
     name = "dashboard.accounts"
 
     def ready(self) -> None:
-        """Listen to sign-ins."""
+        """Listen to sign-ins, and let the rotation of keys know of second factors."""
         from dashboard.accounts import signins  # noqa: F401 - registers the receivers
+        from dashboard.accounts.holders import SecondFactors
+        from dashboard.core import sealed
+
+        sealed.register(SecondFactors())

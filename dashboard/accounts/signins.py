@@ -31,7 +31,8 @@ _METHODS = {
 }
 
 
-def _record(request: HttpRequest | None, user: User | None, email: str, method: str, success: bool) -> None:
+def record(request: HttpRequest | None, user: User | None, email: str, method: str, success: bool) -> None:
+    """Keep one try, and forget those that are too old."""
     agent = request.META.get("HTTP_USER_AGENT", "") if request else ""
     SignIn.objects.create(
         user=user,
@@ -50,7 +51,7 @@ def signed_in(request: HttpRequest, user: User, **_: Any) -> None:
     records = request.session.get(AUTHENTICATION_METHODS_SESSION_KEY, [])
     steps = [str(record.get("type") or record.get("method", "")) for record in records]
     method = " + ".join(dict.fromkeys(_METHODS.get(step, step) for step in steps if step))
-    _record(request, user, user.email, method or "link", True)
+    record(request, user, user.email, method or "link", True)
 
 
 @receiver(user_login_failed)
@@ -60,13 +61,13 @@ def refused(credentials: dict[str, Any], request: HttpRequest | None = None, **_
     # Whoever types the password into the wrong field shall not find it in a table.
     email = typed.lower() if "@" in typed else ""
     user = User.objects.filter(email__iexact=email).first() if email else None
-    _record(request, user, email, "password", False)
+    record(request, user, email, "password", False)
 
 
 @receiver(authentication_failed)
 def refused_second(request: HttpRequest, user: User, authenticator: Authenticator, **_: Any) -> None:
     """A wrong code after the right password."""
-    _record(request, user, user.email, _METHODS.get(authenticator.type, authenticator.type), False)
+    record(request, user, user.email, _METHODS.get(authenticator.type, authenticator.type), False)
 
 
 @transaction.atomic

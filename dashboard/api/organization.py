@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -24,6 +25,7 @@ from dashboard.api.schemas import (
 )
 from dashboard.audit import selectors as audit
 from dashboard.core.roles import OrganizationRole
+from dashboard.eventlog import filters as log_filters
 from dashboard.eventlog import selectors as eventlog
 from dashboard.fleet import selectors as fleet
 from dashboard.fleet import services as fleet_services
@@ -31,6 +33,7 @@ from dashboard.publish import services as publishing
 from vpnengine.contract.problems import Problem, Refused
 
 router = Router(tags=["Organization"])
+PATIENT_S = 10.0
 ADMINISTRATOR = "/administrators/{int:administrator_id}"
 Before = Annotated[int | None, Query(None, ge=0, le=MAX_ID)]
 PerPage = Annotated[int, Query(PER_PAGE, ge=1, le=500)]
@@ -68,9 +71,14 @@ def site_events(
     q: Filter,
 ) -> list[dict[str, Any]]:
     """The events of a site, newest first; the filters are those of the Event Log."""
-    filters = {"severity": severity, "code": code, "peer": peer, "q": q}
+    try:
+        wanted = log_filters.parse({"severity": [severity], "code": [code], "peer": [peer], "q": [q]})
+    except log_filters.FilterError as error:
+        raise Refused([Problem(field=error.field, rule="filter", message=error.rule)]) from None
     appliances = {appliance.pk for appliance in fleet.appliances_of(request.access.site.pk)}
-    rows = eventlog.page(request.access.organization.pk, filters, startingAfter, appliances)
+    organization_id = request.access.organization.pk
+    found = eventlog.older(organization_id, wanted, startingAfter, appliances, limit=perPage + 1, budget=PATIENT_S)
+    rows = [json.loads(body) for body in found.rows]
     return paged(request, response, rows, perPage, lambda row: row["seq"])
 
 

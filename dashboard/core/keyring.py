@@ -47,6 +47,20 @@ def rotate() -> str:
     return next(iter(ring))
 
 
+def retire(in_use: set[str]) -> list[str]:
+    """Remove keys that nothing is sealed with, and name them. The newest stays, and the oldest, for fingerprints."""
+    ring = _load()
+    names = list(ring)
+    gone = [name for name in names[1:-1] if name not in in_use]
+    files.replace(Path(settings.CULVERT_KEYRING), _dump({name: ring[name] for name in names if name not in gone}))
+    return gone
+
+
+def name_of(sealed: str) -> str:
+    """The name of the key that a ciphertext was made with."""
+    return sealed.partition(":")[0]
+
+
 def is_current(sealed: str) -> bool:
     """True if a ciphertext was made with the newest key."""
     return sealed.partition(":")[0] == next(iter(_load()))

@@ -358,3 +358,14 @@ def subnet_problem(text: str) -> str:
         except ValueError:
             return f"{text} is not a subnet, like 10.1.0.0/24"
     return "" if str(network) == text else f"write it as {network}"
+
+
+@transaction.atomic
+def reveal_secret(peer: Peer) -> str:
+    """The pre-shared secret in clear, which the change log notes.
+
+    :raises KeyringError: if it cannot be opened; nothing is noted then, as nothing was shown.
+    """
+    secret = publishing.reveal_secret(peer.secret_version)
+    _note(peer.site_id, "peer", "secret revealed", peer.name, peer.uuid)
+    return secret

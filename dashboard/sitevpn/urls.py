@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.urls import path
 
 from dashboard.sitevpn import views
+from dashboard.sitevpn.reveal import reveal
 
 urlpatterns = [
     path("vpn/", views.sitevpn, name="sitevpn"),
@@ -14,5 +15,6 @@ urlpatterns = [
     path("vpn/users/<uuid:uuid>/delete/", views.delete_user, name="vpn-user-delete"),
     path("vpn/peers/new/", views.peer, name="peer-new"),
     path("vpn/peers/<uuid:uuid>/", views.peer, name="peer"),
+    path("vpn/peers/<uuid:uuid>/secret/", reveal, name="peer-secret"),
     path("vpn/peers/<uuid:uuid>/delete/", views.delete_peer, name="peer-delete"),
 ]

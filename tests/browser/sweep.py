@@ -85,6 +85,7 @@ PAGES: dict[str, Visit] = {
     "peer": Visit(newest_uuid("sitevpn_peer")),
     "peer-new": Visit(),
     "search": Visit(query="?q=10.2"),
+    "peer-secret": Visit(newest_uuid("sitevpn_peer")),
     "sitevpn": Visit(drawn="[data-peer]:not(:text-is('…'))"),
     "status-peer": Visit(newest_uuid("sitevpn_peer"), drawn="#connection:text('live')"),
     "sign-ins": Visit(drawn="td"),

@@ -141,6 +141,7 @@ SAMPLES: dict[str, Callable[[World], dict[str, Any]]] = {
     "configuration-confirm": lambda world: {"number": 1},
     "configuration-take-back": lambda world: {"number": 1},
     "peer": lambda world: {"uuid": world.peer.uuid},
+    "peer-secret": lambda world: {"uuid": world.peer.uuid},
     "peer-delete": lambda world: {"uuid": world.peer.uuid},
     "other-side": lambda world: {"uuid": world.peer.uuid},
     "other-side-file": lambda world: {"uuid": world.peer.uuid, "key": "strongswan"},

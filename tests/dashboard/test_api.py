@@ -263,6 +263,8 @@ def test_status_and_events(api: Api, world: World) -> None:
     status = api("GET", f"/sites/{world.site.uuid}/status").json()
     assert [row["engine"] for row in status] == ["up"]
     assert api("GET", f"/sites/{world.site.uuid}/events?severity=error").json() == []
+    nonsense = api("GET", f"/sites/{world.site.uuid}/events?severity=loud")
+    assert nonsense.status_code == 400 and nonsense.json()["problems"][0]["field"] == "severity"
 
 
 schema = schemathesis.openapi.from_wsgi("/api/v1/openapi.json", app=get_wsgi_application())
