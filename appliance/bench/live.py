@@ -16,6 +16,7 @@ from vpnengine.daemon.client import ControlClient
 
 EVENTS_PER_REKEY = 3  # initiate, and two established
 SETTLE_S = 3.0
+LATE_S = 60.0
 
 
 class Watcher:
@@ -70,10 +71,16 @@ async def _watch(stack: BenchStack, options: argparse.Namespace) -> dict[str, An
     await asyncio.sleep(SETTLE_S)
     await asyncio.to_thread(load, stack, options)
     await asyncio.sleep(SETTLE_S)
+    last = int(json.loads(await asyncio.to_thread(stack.get, "/events/rows/"))["last"])
+    # Late is not lost: the delays say how late.
+    deadline = time.monotonic() + LATE_S
+    while any(not w.seen or w.seen[-1] < last for w in watchers) and time.monotonic() < deadline:  # noqa: ASYNC110
+        await asyncio.sleep(0.1)
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
-    last = int(json.loads(stack.get("/events/rows/"))["last"])
+    for watcher in watchers:
+        watcher.seen = [seq for seq in watcher.seen if seq <= last]
     return _figures(watchers, after, last)
 
 

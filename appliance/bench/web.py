@@ -24,7 +24,7 @@ from appliance.paths import ROOT, State
 
 FULL = {"appliances": 1_000, "peers": 20_000, "events": 10_000_000, "runs": 20}
 QUICK = {"appliances": 50, "peers": 1_000, "events": 200_000, "runs": 10}
-WATCHERS, LIVE_RATE, LIVE_S, LIVE_QUICK_S = 500, 20, 20, 8
+WATCHERS, LIVE_RATE, LIVE_S, LIVE_QUICK_S = 500, 10, 20, 8
 SHOWN = ("watchers", "p50_ms", "p99_ms", "lost", "doubled")
 
 
