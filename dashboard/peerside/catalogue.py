@@ -14,11 +14,11 @@ _STRONG = (
     "aes256gcm16 or aes256 with sha256 for phase 2."
 )
 _OLD = (
-    "Choose the policy “Compatible”, or in a custom one aes256, sha1, modp2048 for phase 1 and aes256, sha1 for "
-    "phase 2."
+    "Choose the policy “Cisco ASA”, or in a custom one aes256, sha1, modp2048 for phase 1 and aes256, sha1 for phase 2."
 )
 _CBC = (
-    "Choose a custom policy with aes256, sha256, modp2048 for phase 1 and aes256, sha256 for phase 2; it knows no GCM."
+    "Choose the policy “Cisco Meraki MX”, or in a custom one aes256, sha256, modp2048 for phase 1 and aes256, sha256 "
+    "for phase 2; it knows no GCM."
 )
 _PLAIN_HASHES = {"md5": "md5", "sha1": "sha1", "sha256": "sha256", "sha384": "sha384", "sha512": "sha512"}
 

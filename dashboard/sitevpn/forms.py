@@ -156,6 +156,8 @@ class PeerForm(PolicyForm, AdvancedForm, AuthenticationForm, forms.ModelForm):
         label="Policy", choices=[*((p.key, p.title) for p in PRESETS), (CUSTOM, "Custom")], initial="strong"
     )
     edit = forms.IntegerField(widget=forms.HiddenInput, required=False)
+    # A secret from an imported text, sealed for whoever has imported it.
+    imported_secret = forms.CharField(widget=forms.HiddenInput, required=False, max_length=4096)
     unresolved_is_fine = forms.BooleanField(label="Save although the name does not resolve", required=False)
 
     class Meta:

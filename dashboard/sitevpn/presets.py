@@ -103,6 +103,34 @@ PRESETS: tuple[Preset, ...] = (
             "lifetime_s": 3600,
         },
     ),
+    Preset(
+        "azure",
+        1,
+        "Azure VPN Gateway",
+        "A route-based gateway with a custom IPsec policy; it takes exactly one proposal of each phase.",
+        {"proposals": [_ike("aes256", "sha256", "modp2048")], "lifetime_s": 28800},
+        {"proposals": [{"encryption": "aes256gcm16"}], "pfs_group": "modp2048", "lifetime_s": 3600},
+    ),
+    Preset(
+        "meraki",
+        1,
+        "Cisco Meraki MX",
+        "What a Meraki MX can do best in IKEv1: AES-256 with SHA-256 and group 14. It knows no GCM.",
+        {"proposals": [_ike("aes256", "sha256", "modp2048")], "lifetime_s": 28800},
+        {
+            "proposals": [{"encryption": "aes256", "integrity": "sha256"}],
+            "pfs_group": "modp2048",
+            "lifetime_s": 28800,
+        },
+    ),
+    Preset(
+        "asa",
+        1,
+        "Cisco ASA",
+        "An ASA knows only SHA-1 in IKEv1: AES-256, SHA-1 as an HMAC, group 14 and PFS.",
+        {"proposals": [_ike("aes256", "sha1", "modp2048")], "lifetime_s": 28800},
+        {"proposals": [{"encryption": "aes256", "integrity": "sha1"}], "pfs_group": "modp2048", "lifetime_s": 28800},
+    ),
 )
 BY_KEY = {preset.key: preset for preset in PRESETS}
 CUSTOM = "custom"

@@ -13,7 +13,7 @@ from django.shortcuts import redirect, render
 from dashboard.core.permissions import needs
 from dashboard.fleet import selectors as fleet
 from dashboard.publish import selectors as publishing
-from dashboard.sitevpn import conflict, explain, selectors, services
+from dashboard.sitevpn import conflict, explain, sealed, selectors, services
 from dashboard.sitevpn.authentication_form import FILES
 from dashboard.sitevpn.forms import PeerForm, SubnetFormSet, UserForm, parse_subnets, sentence
 from dashboard.sitevpn.models import Peer
@@ -150,7 +150,7 @@ def _saved(request: HttpRequest, form: PeerForm) -> bool:
     try:
         services.save_peer(
             form.save(commit=False),
-            secret=form.cleaned_data["secret"],
+            secret=form.cleaned_data["secret"] or sealed.opened(form.cleaned_data["imported_secret"], request.user.pk),
             private_key=form.cleaned_data["private_key"],
             password=form.cleaned_data["xauth_password"],
             author_id=request.user.pk,

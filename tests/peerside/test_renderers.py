@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import product as combinations
@@ -140,7 +141,7 @@ def test_identities_are_swapped_and_typed() -> None:
 NOT_POSSIBLE: list[tuple[str, dict[str, Any], str]] = [
     ("meraki", gcm(), "PFS group"),
     ("meraki", cbc(proposals=[{"encryption": "aes256gcm16"}]), "it knows no GCM"),
-    ("asa", gcm(), "Compatible"),
+    ("asa", gcm(), "“Cisco ASA”"),
     ("aws", cbc(pfs_group=None), "PFS group"),
     ("aws", cbc() | {"local_subnets": ["10.1.0.0/24", "10.5.0.0/24"]}, "one pair"),
     ("azure", cbc() | {"exchange": "aggressive", "psk": "x" * 24}, "Main mode"),
@@ -162,6 +163,22 @@ def test_what_a_gateway_cannot_do_is_said(key: str, changes: dict[str, Any], sen
         changes = changes | {"local_subnets": [], "remote_subnets": []}
     found = fitted(mirror(peer(**changes), "Headquarters", OURS), BY_KEY[key])
     assert found.text == "" and any(sentence in block for block in found.blocks), found.blocks
+
+
+@pytest.mark.parametrize(
+    ("preset", "key"), [("aws", "aws"), ("azure", "azure"), ("meraki", "meraki"), ("asa", "asa"), ("compatible", "asa")]
+)
+def test_a_gateways_own_preset_fits_it_whole(preset: str, key: str) -> None:
+    config = peer(**PRESETS[preset].policy())
+    read, side, _ = written(config, key)
+    assert side.ike == config.phase1.proposals and side.esp == config.phase2.proposals
+    check(read, side, key)
+
+
+def test_advice_names_policies_that_exist() -> None:
+    titles = {preset.title for preset in PRESETS.values()} | {"Pre-shared secret"}
+    for vendor in VENDORS:
+        assert set(re.findall("“([^”]+)”", vendor.advice)) <= titles, vendor.key
 
 
 def test_what_is_left_out_is_noted() -> None:
