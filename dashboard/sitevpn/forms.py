@@ -13,6 +13,7 @@ from django.core.exceptions import ValidationError
 from dashboard.sitevpn.advanced_form import AdvancedForm
 from dashboard.sitevpn.authentication_form import AuthenticationForm, check_own
 from dashboard.sitevpn.models import LocalSubnet, Peer
+from dashboard.sitevpn.peer_table import MAX_TAG, MAX_TAGS
 from dashboard.sitevpn.policy_form import PolicyForm
 from dashboard.sitevpn.presets import BY_KEY, CUSTOM, PRESETS
 from dashboard.sitevpn.services import private_key_of
@@ -155,6 +156,12 @@ class PeerForm(PolicyForm, AdvancedForm, AuthenticationForm, forms.ModelForm):
     preset = forms.ChoiceField(
         label="Policy", choices=[*((p.key, p.title) for p in PRESETS), (CUSTOM, "Custom")], initial="strong"
     )
+    tags = forms.CharField(
+        label="Tags",
+        required=False,
+        max_length=500,
+        help_text="Words to find this peer by, with spaces between them, like branch retail.",
+    )
     edit = forms.IntegerField(widget=forms.HiddenInput, required=False)
     # A secret from an imported text, sealed for whoever has imported it.
     imported_secret = forms.CharField(widget=forms.HiddenInput, required=False, max_length=4096)
@@ -199,12 +206,19 @@ class PeerForm(PolicyForm, AdvancedForm, AuthenticationForm, forms.ModelForm):
         peer = self.instance
         policy = peer.policy if peer.pk and peer.preset == CUSTOM else BY_KEY["strong"].policy()
         self.initial |= {**self.initial_of(policy), **self.options_initial(peer.options), "edit": peer.edit}
-        self.initial |= self.authentication_initial(peer)
+        self.initial |= self.authentication_initial(peer) | {"tags": " ".join(peer.tags)}
         if peer.secret_fingerprint:
             self.fields[
                 "secret"
             ].help_text = f"One is set (fingerprint {peer.secret_fingerprint}). Leave this empty to keep it."
         self.say_what_is_kept(peer)
+
+    def clean_tags(self) -> str:
+        """Words in lower case, each once."""
+        tags = list(dict.fromkeys(self.cleaned_data["tags"].lower().replace(",", " ").split()))
+        if len(tags) > MAX_TAGS or any(len(tag) > MAX_TAG for tag in tags):
+            raise ValidationError(f"Enter at most {MAX_TAGS} tags of at most {MAX_TAG} characters each.")
+        return " ".join(tags)
 
     def clean_exchange(self) -> str:
         """Main mode, unless the other is chosen."""
@@ -227,6 +241,7 @@ class PeerForm(PolicyForm, AdvancedForm, AuthenticationForm, forms.ModelForm):
         if data.get("preset") == CUSTOM:
             self.instance.policy = self.policy_of(data)
         self.instance.options = self.options_of(data)
+        self.instance.tags = data.get("tags", "").split()
         self.instance.remote_access = self.remote_access_of(data)
         self.instance.certificates = self.read_certificates(data)
         self._check_proof(data)

@@ -73,6 +73,7 @@ class Peer(models.Model):
     policy = models.JSONField(default=dict, help_text="phase1 and phase2 of an EngineConfig, if the preset is custom")
     options = models.JSONField(default=dict, help_text="further fields of a PeerConfig, where they are not the default")
     start = models.CharField(max_length=10, choices=Start.choices, default=Start.TRAFFIC)
+    tags_text = models.CharField(max_length=600, blank=True, help_text="each tag with a space before and after it")
     authentication = models.CharField(max_length=8, choices=Authentication.choices, default=Authentication.PSK)
     certificates = models.JSONField(default=dict, help_text="certificate, trusted_cas and crl of a PeerConfig")
     remote_access = models.JSONField(default=dict, help_text="xauth, mode_config, the pool and the split subnets")
@@ -88,6 +89,15 @@ class Peer(models.Model):
         constraints = [
             models.UniqueConstraint(models.functions.Lower("name"), "site", name="one_peer_name"),
         ]
+
+    @property
+    def tags(self) -> list[str]:
+        """Words that an administrator has put on this peer."""
+        return self.tags_text.split()
+
+    @tags.setter
+    def tags(self, tags: list[str]) -> None:
+        self.tags_text = "".join(f" {tag} " for tag in tags)
 
     @property
     def xauth_role(self) -> str:

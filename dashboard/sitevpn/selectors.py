@@ -13,7 +13,7 @@ from django.shortcuts import get_object_or_404
 
 from dashboard.sitevpn.models import LocalSubnet, Peer, VpnUser
 
-_WATCHED = ("uuid", "name", "remote", "remote_subnets", "options", "remote_access", "enabled", "site_id")
+_WATCHED = ("uuid", "name", "remote", "remote_subnets", "options", "remote_access", "enabled", "site_id", "tags_text")
 
 
 def subnets(site_id: int) -> list[LocalSubnet]:

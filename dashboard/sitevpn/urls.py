@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from dashboard.sitevpn import import_views, views
+from dashboard.sitevpn import bulk, import_views, views
 from dashboard.sitevpn.reveal import reveal
 
 urlpatterns = [
@@ -13,6 +13,7 @@ urlpatterns = [
     path("vpn/subnets/check/", views.check_subnets, name="subnets-check"),
     path("vpn/users/", views.users, name="vpn-users"),
     path("vpn/users/<uuid:uuid>/delete/", views.delete_user, name="vpn-user-delete"),
+    path("vpn/peers/bulk/", bulk.bulk, name="peers-bulk"),
     path("vpn/peers/import/", import_views.import_peer, name="peer-import"),
     path("vpn/peers/new/", views.peer, name="peer-new"),
     path("vpn/peers/<uuid:uuid>/", views.peer, name="peer"),

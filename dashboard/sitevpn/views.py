@@ -13,7 +13,7 @@ from django.shortcuts import redirect, render
 from dashboard.core.permissions import needs
 from dashboard.fleet import selectors as fleet
 from dashboard.publish import selectors as publishing
-from dashboard.sitevpn import conflict, explain, sealed, selectors, services
+from dashboard.sitevpn import conflict, explain, peer_table, sealed, selectors, services
 from dashboard.sitevpn.authentication_form import FILES
 from dashboard.sitevpn.forms import PeerForm, SubnetFormSet, UserForm, parse_subnets, sentence
 from dashboard.sitevpn.models import Peer
@@ -41,15 +41,23 @@ def sitevpn(request: HttpRequest) -> HttpResponse:
         else:
             messages.success(request, "The local subnets are saved.")
             return redirect("sitevpn")
-    peers = selectors.peers(site.pk)
+    asked = peer_table.Asked.of(request.GET)
+    page = peer_table.page_of(site.pk, asked)
+    peers = list(page.object_list)
     subnets = [row.subnet for row in selectors.subnets(site.pk) if row.in_vpn]
     context = {
         "site": site,
         "formset": formset,
         "problems": problems,
         "peers": [(peer, summary(services.policy_of(peer))) for peer in peers],
+        "asked": asked,
+        "page": page,
+        "headings": peer_table.headings(asked),
+        "tags": peer_table.tags_of(site.pk),
+        "previous": asked.query(page=page.previous_page_number()) if page.has_previous() else "",
+        "next": asked.query(page=page.next_page_number()) if page.has_next() else "",
         "subnets": subnets,
-        "is_ready": bool(subnets and peers),
+        "is_ready": bool(subnets and (peers or asked.search or asked.tag)),
         **_state(site.pk),
     }
     return render(request, "sitevpn/site.html", context)

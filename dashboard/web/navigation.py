@@ -69,7 +69,9 @@ MENU = (
     Group(
         _("Configure"),
         (
-            Entry(_("Site-to-site VPN"), "sitevpn", "vpn", covers=("peer", "peer-*", "sitevpn-*", "other-side")),
+            Entry(
+                _("Site-to-site VPN"), "sitevpn", "vpn", covers=("peer", "peer-*", "sitevpn-*", "other-side", "peers-*")
+            ),
             Entry(_("VPN users"), "vpn-users", "users", covers=("vpn-user-*",)),
             Entry(_("Policies"), "policies", "policies", covers=("policy", "policy-*")),
             Entry(_("VPN firewall"), "firewall", "firewall", covers=("firewall-*",)),

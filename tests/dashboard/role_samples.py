@@ -189,6 +189,7 @@ BODIES: dict[str, Callable[[World], dict[str, Any]]] = {
     "administrators": lambda world: {"email": "second@example.com", "role": "full"},
     "administrator": lambda world: {"role": "full"},
     "invitation": lambda world: {"name": "New", "password": "a-long-passphrase-9"},
+    "peers-bulk": lambda world: {"peer": str(world.peer.uuid), "action": "disable"},
     "other-side": lambda world: {"address": "198.51.100.7"},
     "switch": lambda world: {"place": f"{world.site.organization.uuid}/{world.site.uuid}"},
 }

@@ -41,3 +41,8 @@ for (const input of form.querySelectorAll("[name$='-subnet']")) {
   checkAsTyped(input, byId(`${input.id}_error`), { address: form.dataset.check, token, fields: { side: "local" } });
 }
 if (location.hash === "#h-local") byId("h-local").focus();
+
+// What goes down at once is asked about first.
+for (const button of document.querySelectorAll("[data-confirm]")) {
+  button.addEventListener("click", (event) => { if (!confirm(button.dataset.confirm)) event.preventDefault(); });
+}
