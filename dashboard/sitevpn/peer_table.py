@@ -71,8 +71,10 @@ def page_of(site_id: int, asked: Asked) -> Page[Peer]:
     return Paginator(matching(site_id, asked).order_by(order, "id"), PAGE).get_page(asked.page)
 
 
-def tags_of(site_id: int) -> list[str]:
-    """Every tag that a peer of the site has, sorted."""
+def tags_of(site_id: int, page: Page[Peer], asked: Asked) -> list[str]:
+    """Every tag that a peer of the site has, sorted. A page that shows all peers is asked instead of the database."""
+    if page.paginator.num_pages == 1 and not asked.search and not asked.tag:
+        return sorted({tag for peer in page.object_list for tag in peer.tags})
     texts = Peer.objects.filter(site_id=site_id).exclude(tags_text="").values_list("tags_text", flat=True).distinct()
     return sorted({tag for text in texts.iterator() for tag in text.split()})
 

@@ -44,7 +44,7 @@ def sitevpn(request: HttpRequest) -> HttpResponse:
     asked = peer_table.Asked.of(request.GET)
     page = peer_table.page_of(site.pk, asked)
     peers = list(page.object_list)
-    subnets = [row.subnet for row in selectors.subnets(site.pk) if row.in_vpn]
+    subnets = [row.subnet for row in formset.get_queryset() if row.in_vpn]
     context = {
         "site": site,
         "formset": formset,
@@ -53,7 +53,7 @@ def sitevpn(request: HttpRequest) -> HttpResponse:
         "asked": asked,
         "page": page,
         "headings": peer_table.headings(asked),
-        "tags": peer_table.tags_of(site.pk),
+        "tags": peer_table.tags_of(site.pk, page, asked),
         "previous": asked.query(page=page.previous_page_number()) if page.has_previous() else "",
         "next": asked.query(page=page.next_page_number()) if page.has_next() else "",
         "subnets": subnets,
