@@ -170,7 +170,10 @@ def trial(source: Namespace, sink: Sink, first: str, rate: int, seconds: float, 
     """
     before = sink.octets()
     arguments = {"first": first, "rate": rate, "seconds": seconds, "octets": octets, **more}
-    command = [*source.exec_prefix(), sys.executable, "-m", "lab.packets", json.dumps(arguments)]
+    # A generator of its own, on a core of its own, would be a machine's; here it keeps at least to one core.
+    core = str(max(os.sched_getaffinity(0)))
+    python = ["taskset", "-c", core, sys.executable]
+    command = [*source.exec_prefix(), *python, "-m", "lab.packets", json.dumps(arguments)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=seconds + 20)
     if done.returncode:
         raise LabError(f"the sender of datagrams ended: {done.stderr.strip()[-300:]}")

@@ -55,7 +55,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
                     say(f"round {number + 1} of {rounds}, {wire} wire: {row.path} {row.cipher.name}")
                     _one(ends, sink, row, wire, plan, directory, figures, problems)
                     _save(options.save, figures, number, began, problems)
-            if native and not options.paths:
+            if any(row.path == "native" for row in rows):
                 _many(ends, sink, plan, directory, figures, problems)
                 _save(options.save, figures, number + 1, began, problems)
     result = _result(figures, rounds, began, problems)

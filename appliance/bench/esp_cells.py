@@ -127,7 +127,7 @@ def packets(ends: Ends, sink: Sink, target: str, plan: Plan, octets: int, **more
         return flood.rate, flood
     high = flood.sent / flood.seconds
     low, best = max(_LOWEST, flood.rate / 4), 0.0
-    for _ in range(plan.steps):
+    for _ in range(plan.steps - 2 * ("segment" in more)):
         rate = (low * high) ** 0.5
         seen = _twice(ends, sink, target, int(rate), plan, octets, more)
         if seen.loss <= LOSS:

@@ -77,6 +77,9 @@ class _Upcalls:
     def moved(self, spi_in: int, remote: Address) -> None:
         """Ignored."""
 
+    def restarted(self, part: str, count: int) -> None:
+        """Ignored; it is among the conditions."""
+
 
 class End:
     """The data path with its SAs."""

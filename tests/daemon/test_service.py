@@ -13,6 +13,7 @@ import pytest
 from tests.cli.test_engine_and_ctl import ports
 from tests.ikev1.pair import PSK, document, peer_row
 from vpnengine.contract.config import EngineConfig, parse_config
+from vpnengine.contract.events import Severity
 from vpnengine.contract.problems import Refused
 from vpnengine.daemon import journal as journal_module
 from vpnengine.daemon import service
@@ -21,6 +22,7 @@ from vpnengine.daemon.journal import Journal
 from vpnengine.daemon.service import Engine
 from vpnengine.dataplane.base import Capabilities, Policy
 from vpnengine.dataplane.fake import FakeDataPlane
+from vpnengine.dataplane.native_path import NativeDataPlane
 from vpnengine.ikev1.interface import Configure, Effect
 
 
@@ -234,3 +236,18 @@ async def test_events_stay_in_order_when_the_wall_clock_goes_back(
     last = [json.loads(line) for line in engine.journal.read(engine.journal.last - 2)]
     assert [event["time"] < 100 for event in last] == [True, False]
     assert [event["number"] for event in last] == [engine.journal.last - 1, engine.journal.last]
+
+
+def test_a_thread_of_the_data_path_that_fails_is_told_of_and_does_not_flood_the_log(tmp_path: Path) -> None:
+    """What the native threads tell goes through the real data path and the engine into the journal."""
+    pytest.importorskip("vpnengine.dataplane._native", reason="the native data path is not built here")
+    journal = Journal(tmp_path / "journal")
+    path = NativeDataPlane("unused0")
+    engine = Engine(EngineConfig(), path, journal)
+    for _ in range(9):
+        path._hand_on(("failed", "inbound", "no such segment"), engine)
+    journal.close()
+    told = [row for row in map(json.loads, journal.read(0)) if row["code"] == "engine.datapath.restarted"]
+    assert [row["text"].rpartition(": ")[2] for row in told] == ["1)", "2)", "4)", "8)"]
+    assert "inbound" in told[0]["text"] and told[0]["severity"] == Severity.ERROR
+    assert "inbound thread of the data path failed 9 times" in " ".join(path.conditions())

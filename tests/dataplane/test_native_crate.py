@@ -11,6 +11,7 @@ from appliance.paths import ROOT
 
 
 @pytest.mark.skipif(shutil.which("cargo") is None, reason="no Rust compiler is here")
+@pytest.mark.timeout(960)  # a first build on a busy machine
 def test_what_the_crate_says_of_itself() -> None:
     command = ["cargo", "test", "--quiet", "--locked", "--lib"]
     crate = ROOT / "vpnengine" / "dataplane" / "native"

@@ -50,6 +50,9 @@ class Told:
     def moved(self, spi_in: int, remote: Address) -> None:
         self.calls.append(("moved", spi_in, remote))
 
+    def restarted(self, part: str, count: int) -> None:
+        self.calls.append(("restarted", part, count))
+
 
 class Bench:
     """A data path, the far end of its device and the peer's socket on loopback."""

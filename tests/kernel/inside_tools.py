@@ -103,6 +103,9 @@ class Told:
     def moved(self, spi_in: int, remote: Address) -> None:
         self.calls.append(("moved", spi_in, remote))
 
+    def restarted(self, part: str, count: int) -> None:
+        self.calls.append(("restarted", part, count))
+
     async def wait(self, *call: Any, seconds: float = 10) -> None:
         for _ in range(int(seconds * 20)):
             if call in self.calls:

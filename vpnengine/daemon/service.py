@@ -207,6 +207,11 @@ class Engine:
         """An authentic ESP packet came from a new address."""
         self._run(PeerMoved(spi_in, remote))
 
+    def restarted(self, part: str, count: int) -> None:
+        """A part of the data path failed: told the first time, and then each time that the count has doubled."""
+        if count & (count - 1) == 0:
+            self.emit("engine.datapath.restarted", part=part, count=count)
+
     def _run(self, command: Command) -> None:
         self._endpoint.command(command, self._clock.now())
         self._drain()

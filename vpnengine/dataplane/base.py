@@ -87,6 +87,9 @@ class Upcalls(Protocol):
     def moved(self, spi_in: int, remote: Address) -> None:
         """An authenticated ESP packet came from a new address: the peer's NAT was rebound."""
 
+    def restarted(self, part: str, count: int) -> None:
+        """A part of the data path failed and was started again, as often as ``count`` since the start."""
+
 
 class DataPlane(ABC):
     """One way to carry packets. All calls are made on the event loop's thread."""

@@ -372,6 +372,7 @@ class NativeDataPlane(DataPlane):
             case ("failed", str(worker), str(text)):
                 self._failed[worker] = self._failed.get(worker, 0) + 1
                 log.error("the %s thread of the data path failed: %s", worker, text)
+                upcalls.restarted(worker, self._failed[worker])
 
 
 def _row(selector: Selector) -> SelectorRow:

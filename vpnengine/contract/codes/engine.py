@@ -20,6 +20,20 @@ ENTRIES = (
         "A gateway should not sleep: turn suspending off, also at the host of a virtual machine.",
     ),
     Entry(
+        "engine.datapath.restarted",
+        Severity.ERROR,
+        0,
+        "the {part} thread of the data path failed and was started again (failures so far: {count})",
+        "A part of the data path was started again",
+        "The program that carries the packets met a situation that it does not know. The packets that it had at hand "
+        "are lost; tunnels, keys and replay protection are kept, and it goes on with the next packets.",
+        "Report it with the engine's log, which says where it failed. If it comes again and again, choose the kernel's "
+        "or the Python data path until it is mended (--dataplane, or CULVERT_DATAPLANE).",
+        "Ask whether the gateway sent anything unusual at that moment: a capture helps to find the cause.",
+        Side.LOCAL,
+        confidence=Confidence.CERTAIN,
+    ),
+    Entry(
         "engine.config.applied",
         Severity.INFO,
         0,

@@ -167,6 +167,8 @@ impl Inbound {
             .map(|one| OpenJob::new(&sas[one.sa].open, one.data, one.sequence));
         let mut jobs: Vec<_> = jobs.collect();
         engine.open(&mut jobs);
+        #[cfg(test)]
+        shared.panic_if_provoked(super::shared::INBOUND);
         let mut burst = coalescer.burst();
         for (job, (sa, sequence, remote, tos)) in jobs.into_iter().zip(ends) {
             let (sa, packet, opened) = (&sas[sa], job.packet, job.opened);

@@ -4,12 +4,15 @@
 //! belong to the first, replay windows to the second, so that neither needs a lock. Both look things up in tables that
 //! the engine swaps whole, and tell it what happens through a queue.
 
+mod cores;
 mod fit;
 mod hold;
 mod inbound;
 mod outbound;
 mod poll;
 mod shared;
+#[cfg(test)]
+mod tests;
 mod wire;
 mod workers;
 

@@ -69,6 +69,8 @@ pub struct Outbound {
     used: usize,
     packets: usize,
     runs: Vec<Run>,
+    /// When the batch at hand was begun: the clock is not read for each packet.
+    now: u64,
 }
 
 impl Outbound {
@@ -85,6 +87,7 @@ impl Outbound {
             used: 0,
             packets: 0,
             runs: Vec::with_capacity(PACKETS),
+            now: 0,
         }
     }
 
@@ -144,6 +147,7 @@ impl Outbound {
         policies: &PolicyTable,
         buffer: &mut [u8],
     ) -> io::Result<()> {
+        self.now = self.shared.clock.nanos();
         while self.packets < PACKETS && self.used + READ_SIZE + READ_SIZE / 4 < ARENA {
             let (header, packet) = device.read(buffer)?;
             self.take(policies, &header, packet);
@@ -189,6 +193,7 @@ impl Outbound {
         if self.hold.is_empty() {
             return;
         }
+        self.now = self.shared.clock.nanos();
         let policies = self.shared.policies.load_full();
         self.hold.tidy(|number| policies.has(number));
         for (policy, packets) in self.hold.take_ready() {
@@ -209,7 +214,7 @@ impl Outbound {
 
     /// Place the inner packets if they fit the path; if not, what the peer's rules say.
     fn place(&mut self, sa: &Arc<Sa>, plan: &Plan<'_>) {
-        let now = self.shared.clock.nanos();
+        let now = self.now;
         let mtu = fit::mtu(&self.path, sa, now);
         match fit::judge(sa, plan.packet(), plan.full_len(), mtu) {
             Fit::Send => self.put(sa, plan, mtu),
@@ -260,6 +265,8 @@ impl Outbound {
         } else {
             NEXT_IPV4
         };
+        #[cfg(test)]
+        self.shared.panic_if_provoked(super::shared::OUTBOUND);
         self.append(Run {
             sa: Arc::clone(sa),
             start: self.used,
@@ -341,9 +348,7 @@ impl Outbound {
     fn count(&self, sa: &Sa, packets: usize, octets: usize) {
         let sum = add(&sa.count.bytes_out, octets as u64);
         add(&sa.count.packets_out, packets as u64);
-        sa.count
-            .last_out
-            .store(self.shared.clock.nanos(), Ordering::Relaxed);
+        sa.count.last_out.store(self.now, Ordering::Relaxed);
         if sum >= sa.limits.soft.load(Ordering::Relaxed) {
             self.shared.tell_soft(sa);
         }

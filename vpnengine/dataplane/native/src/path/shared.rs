@@ -32,7 +32,16 @@ pub struct Shared {
     pub device: ArcSwapOption<Queue>,
     /// True once it can no longer be read.
     pub device_gone: AtomicBool,
+    /// Let a worker panic over its next packets. No build but that of the tests has this.
+    #[cfg(test)]
+    pub provoked: [AtomicBool; 2],
 }
+
+/// The place of each worker in `Shared::provoked`.
+#[cfg(test)]
+pub const OUTBOUND: usize = 0;
+#[cfg(test)]
+pub const INBOUND: usize = 1;
 
 impl Shared {
     /// `now` is the engine's monotonic time in seconds.
@@ -51,7 +60,16 @@ impl Shared {
             selectors_held: AtomicUsize::new(super::SELECTORS),
             device: ArcSwapOption::empty(),
             device_gone: AtomicBool::new(false),
+            #[cfg(test)]
+            provoked: Default::default(),
         }))
+    }
+
+    #[cfg(test)]
+    pub fn panic_if_provoked(&self, worker: usize) {
+        if self.provoked[worker].swap(false, Ordering::AcqRel) {
+            panic!("provoked");
+        }
     }
 
     pub fn stopped(&self) -> bool {

@@ -7,11 +7,9 @@ use crate::udp::{Fragmenting, Outgoing, RecvBatch, SendBatch, SendReport, Socket
 
 /// Messages in one receive. Where the wire merges nothing each is one datagram, so that only their number saves calls.
 const MESSAGES: usize = 64;
-const SLOT: usize = 65_536;
-/// From a raw socket each packet is a message. The odd size lets slots, of which only the beginning is used as a rule,
-/// share the cache.
-const RAW_MESSAGES: usize = 64;
-const RAW_SLOT: usize = SLOT + 33 * 64;
+/// Any datagram, merged or not. The odd size lets slots, of which often only the beginning is used, share the cache: at
+/// distances of 64 KB all of them would compete for the same few lines.
+const SLOT: usize = 65_536 + 33 * 64;
 
 /// Sends from the engine's sockets, one of each family, and from raw ones where ESP goes without UDP.
 pub struct Sender {
@@ -84,7 +82,7 @@ impl Receiver {
         Ok(Self::new(
             Socket::share(fd)?,
             0,
-            RecvBatch::new(RAW_MESSAGES, RAW_SLOT),
+            RecvBatch::new(MESSAGES, SLOT),
         ))
     }
 

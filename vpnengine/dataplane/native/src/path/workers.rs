@@ -6,7 +6,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
+use super::cores;
 use super::inbound::Inbound;
 use super::outbound::Outbound;
 use super::shared::Shared;
@@ -61,11 +63,11 @@ impl Workers {
             threads: Vec::new(),
             backend,
         };
-        made.spawn("outbound", move || {
+        made.spawn(OUTBOUND, move || {
             outbound.reset();
             outbound.run();
         })?;
-        made.spawn("inbound", move || inbound.run())?;
+        made.spawn(INBOUND, move || inbound.run())?;
         Ok(made)
     }
 
@@ -77,15 +79,27 @@ impl Workers {
     ) -> std::io::Result<()> {
         let shared = Arc::clone(&self.shared);
         let body = move || {
-            // A worker that fails again and again would fill the log; the engine knows by then.
-            for _ in 0..MAX_PANICS {
-                match catch_unwind(AssertUnwindSafe(&mut work)) {
-                    Ok(()) => return,
-                    Err(payload) => shared.tell(Event::Failed {
-                        worker: name,
-                        text: message(&*payload),
-                    }),
+            cores::keep_to_half(name == INBOUND);
+            let mut pause = SHORTEST;
+            loop {
+                let began = Instant::now();
+                let Err(payload) = catch_unwind(AssertUnwindSafe(&mut work)) else {
+                    return;
+                };
+                shared.tell(Event::Failed {
+                    worker: name,
+                    text: message(&*payload),
+                });
+                if shared.stopped() {
+                    return;
                 }
+                // One that fails again and again would fill the log.
+                pause = if began.elapsed() > LONGEST * 10 {
+                    SHORTEST
+                } else {
+                    (pause * 2).min(LONGEST)
+                };
+                std::thread::sleep(pause);
             }
         };
         self.threads.push(
@@ -114,7 +128,11 @@ impl Drop for Workers {
     }
 }
 
-const MAX_PANICS: usize = 100;
+const OUTBOUND: &str = "outbound";
+const INBOUND: &str = "inbound";
+/// Before a worker that has failed begins again: twice as long each time, unless it has worked well for a while.
+const SHORTEST: Duration = Duration::from_millis(1);
+const LONGEST: Duration = Duration::from_secs(1);
 
 fn message(payload: &(dyn Any + Send)) -> String {
     let text = payload.downcast_ref::<&str>().map(ToString::to_string);

@@ -3,6 +3,7 @@
 //! [`RecvBatch`] and [`SendBatch`] also serve raw sockets, see [`crate::raw`].
 
 mod address;
+mod choice;
 mod control;
 mod errors;
 mod path_mtu;

@@ -4,6 +4,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 
 use super::address::Name;
+use super::choice::{Choice, thread_nanos};
 use super::control::{Control, Writer};
 use super::socket::{Fragmenting, Socket, is_late};
 use super::{MAX_MESSAGES, MAX_PAYLOAD, MAX_SEGMENTS};
@@ -29,6 +30,14 @@ pub struct Outgoing<'d> {
 }
 
 impl Outgoing<'_> {
+    /// How many datagrams it is.
+    pub fn count(&self) -> usize {
+        match self.segment {
+            0 => 1,
+            segment => self.data.len().div_ceil(segment).max(1),
+        }
+    }
+
     /// Whether the datagrams of `next`, which lie right behind, may go with these: to the same end, under the same
     /// rules, all of the same length but the last.
     pub fn continues_with(&self, next: &Self) -> bool {
@@ -84,6 +93,8 @@ pub struct SendBatch {
     pieces: Vec<Piece>,
     names: Vec<(Name, libc::socklen_t)>,
     controls: Vec<Control>,
+    /// Of IPv4 and IPv6, whose sockets send by different devices perhaps.
+    choices: [Choice; 2],
 }
 
 impl SendBatch {
@@ -99,15 +110,35 @@ impl SendBatch {
     }
 
     fn send_alike(&mut self, socket: &Socket, items: &[Outgoing<'_>], report: &mut SendReport) {
+        if !socket.gso() {
+            return self.send_by(socket, items, report, false);
+        }
+        let family = usize::from(socket.is_v6());
+        let datagrams = items.iter().filter(|item| item.count() > 1);
+        let datagrams = datagrams.map(|item| item.count() as u64).sum();
+        let (offload, wanted) = self.choices[family].next(datagrams);
+        let before = if wanted { thread_nanos() } else { 0 };
+        self.send_by(socket, items, report, offload);
+        if wanted {
+            self.choices[family].learn(offload, thread_nanos() - before, datagrams);
+        }
+    }
+
+    /// Whether datagrams of a family leave by segment offload at present, where the kernel has it.
+    pub fn offloads(&self, v6: bool) -> bool {
+        self.choices[usize::from(v6)].offload()
+    }
+
+    fn send_by(
+        &mut self,
+        socket: &Socket,
+        items: &[Outgoing<'_>],
+        report: &mut SendReport,
+        offload: bool,
+    ) {
         self.pieces.clear();
         for (index, item) in items.iter().enumerate() {
-            cut(
-                &mut self.pieces,
-                index,
-                item,
-                0..item.data.len(),
-                socket.gso(),
-            );
+            cut(&mut self.pieces, index, item, 0..item.data.len(), offload);
         }
         let mut done = 0;
         let mut again = false;
