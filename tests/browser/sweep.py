@@ -83,6 +83,7 @@ PAGES: dict[str, Visit] = {
     "mfa_index": Visit(),
     "other-side": Visit(newest_uuid("sitevpn_peer")),
     "peer": Visit(newest_uuid("sitevpn_peer")),
+    "peer-import": Visit(),
     "peer-new": Visit(),
     "search": Visit(query="?q=10.2"),
     "peer-secret": Visit(newest_uuid("sitevpn_peer")),
