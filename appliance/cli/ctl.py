@@ -50,6 +50,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     trace = verb("trace", "Show what the last negotiations of a peer said, as a ladder.")
     trace.add_argument("peer")
     trace.add_argument("--negotiation", metavar="COOKIE", help="only the one with this initiator cookie")
+    examine = verb("examine", "Find out why a tunnel that is up carries nothing.")
+    examine.add_argument("peer")
+    examine.add_argument("--target", default="", metavar="ADDRESS", help="an inner address behind the peer")
     captured = verb("capture", "Write the messages of a peer's last negotiations to a file (engine --keep-messages).")
     captured.add_argument("peer")
     captured.add_argument("--negotiation", metavar="COOKIE", help="only the one with this initiator cookie")
@@ -77,7 +80,7 @@ def run(options: argparse.Namespace) -> int:
     if options.verb == "explain":
         return _explain(options)
     try:
-        with ControlClient(options.control or state().control, 10 + getattr(options, "wait", 0)) as client:
+        with ControlClient(options.control or state().control, 30 + getattr(options, "wait", 0)) as client:
             return _ask(client, options)
     except (EngineUnavailable, OSError) as error:
         return fail(str(error))
@@ -108,6 +111,8 @@ def _ask(client: ControlClient, options: argparse.Namespace) -> int:
         result = client.request("rekey", peer=options.peer, phase=options.phase)
     elif options.verb == "terminate":
         result = client.request("terminate", peer=options.peer)
+    elif options.verb == "examine":
+        result = client.request("examine", peer=options.peer, target=options.target)
     elif options.verb == "trace":
         result = client.request("trace", peer=options.peer, negotiation=options.negotiation)
     else:
@@ -116,6 +121,8 @@ def _ask(client: ControlClient, options: argparse.Namespace) -> int:
         print(json.dumps(result))
     elif options.verb == "status":
         _print_status(result)
+    elif options.verb == "examine":
+        _print_examination(result)
     elif options.verb == "trace":
         print("\n".join(ladder.lines(options.peer, result["negotiations"])))
     else:
@@ -170,6 +177,18 @@ def _print_status(status: dict[str, Any]) -> None:
             print(f"  last failure: {peer['last_failure']['text']}\n    {peer['last_failure']['hint']}")
     for condition in status["conditions"]:
         print(f"\n! {condition}")
+
+
+def _print_examination(found: dict[str, Any]) -> None:
+    for step in found["steps"]:
+        print(f"{step['result']:<8} {step['title']}: {step['text']}")
+        for line in step["evidence"]:
+            print(f"         {line}")
+    verdict = found["verdict"]
+    print(f"\n{verdict['title']} ({verdict['side']}, {verdict['sure']}): {verdict['text']}")
+    for name in ("here", "there"):
+        if verdict[name]:
+            print(f"  {name}: {verdict[name]}")
 
 
 def _print_tree(value: Any, depth: int = 0) -> None:

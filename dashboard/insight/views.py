@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from dashboard.accounts import access as accounts
 from dashboard.core.permissions import needs
 from dashboard.fleet import selectors as fleet
-from dashboard.insight import diagnosis, lists, selectors
+from dashboard.insight import diagnosis, hints, lists, selectors, topology
 from dashboard.publish import services as publishing
 from dashboard.sitevpn import explain
 from dashboard.sitevpn import selectors as vpn
@@ -45,6 +45,39 @@ def _sa_columns() -> list[str]:
         _("Age"),
         _("Next rekey"),
     ]
+
+
+@needs(get="monitor")
+def overview(request: HttpRequest) -> HttpResponse:
+    """Sites and peers as a map, and what needs attention first."""
+    return render(request, "insight/overview.html", _overview(request))
+
+
+@needs(get="monitor")
+def overview_map(request: HttpRequest) -> HttpResponse:
+    """The part that comes again."""
+    return render(request, "insight/map.html", _overview(request))
+
+
+def _overview(request: HttpRequest) -> dict[str, Any]:
+    return topology.overview(request.access.organization.pk, request.access.sites_where("monitor"))
+
+
+@needs(post="operate")
+def examine(request: HttpRequest, uuid: UUID) -> HttpResponse:
+    """The doctor: why a tunnel that is up carries nothing. Takes some seconds."""
+    view = selectors.view(_peer(request, uuid, "operate"))
+    target = request.POST.get("target", "").strip()[:64]
+    context: dict[str, Any] = {"view": view, "error": "", "found": None}
+    try:
+        found = publishing.ask(view.appliance.uuid, "examine", peer=str(uuid), target=target)
+    except publishing.EngineAway as error:
+        context["error"] = str(error)
+    except Refused as refused:
+        context["error"] = " ".join(explain.sentence(problem.message) for problem in refused.problems)
+    else:
+        context |= {"found": found, "here": hints.linked(found["verdict"]["here"], str(uuid))}
+    return render(request, "insight/examination.html", context)
 
 
 @needs(get="monitor")

@@ -149,6 +149,7 @@ SAMPLES: dict[str, Callable[[World], dict[str, Any]]] = {
     "status-peer": lambda world: {"uuid": world.peer.uuid},
     "status-facts": lambda world: {"uuid": world.peer.uuid},
     "status-diagnosis": lambda world: {"uuid": world.peer.uuid},
+    "status-examine": lambda world: {"uuid": world.peer.uuid},
     "status-accept": lambda world: {"uuid": world.peer.uuid},
     **{
         f"alert-channel{end}": lambda world: {"uuid": world.notify["channel"]}

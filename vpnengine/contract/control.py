@@ -104,6 +104,18 @@ class GetCapture(_Request):
     secrets: bool = False
 
 
+class Examine(_Request):
+    """Find out why a tunnel that is up carries nothing: answered with a ``contract.diagnosis.Examination``.
+
+    ``target`` is an inner address behind the peer that answers pings; empty chooses the first of its subnets. Some
+    pings are sent to it through the tunnel; nothing is changed. It takes up to fifteen seconds.
+    """
+
+    op: Literal["examine"]
+    peer: str
+    target: str = Field(default="", max_length=64)
+
+
 class GetEvents(_Request):
     """Read the journal after event ``after``; ``follow`` keeps the subscription open."""
 
@@ -113,7 +125,7 @@ class GetEvents(_Request):
 
 
 Request = Annotated[
-    Apply | GetStatus | Initiate | Terminate | Rekey | GetStats | GetTrace | GetCapture | GetEvents,
+    Apply | GetStatus | Initiate | Terminate | Rekey | GetStats | GetTrace | GetCapture | Examine | GetEvents,
     Field(discriminator="op"),
 ]
 REQUEST: TypeAdapter[Request] = TypeAdapter(Request)

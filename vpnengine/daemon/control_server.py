@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ipaddress
 import json
 import os
 import socket
@@ -20,6 +21,7 @@ from vpnengine.contract.control import (
     REQUEST,
     Answer,
     Apply,
+    Examine,
     GetCapture,
     GetEvents,
     GetStats,
@@ -33,6 +35,7 @@ from vpnengine.contract.control import (
 from vpnengine.contract.problems import Problem, Refused, problems_of
 from vpnengine.contract.trace import NegotiationTrace
 from vpnengine.daemon import slices
+from vpnengine.daemon.doctor import Doctor
 from vpnengine.daemon.service import Engine
 from vpnengine.daemon.waiting import Wait
 from vpnengine.esp.sa import Selector
@@ -116,6 +119,8 @@ class ControlServer:
                 await self._events(request, writer)
             case Initiate():
                 await _write(writer, await self._initiate(request))
+            case Examine():
+                await _write(writer, await self._examine(request))
             case Apply():
                 async with self._applying:
                     answer = await self._apply(request)
@@ -167,6 +172,16 @@ class ControlServer:
             if request.wait_s:
                 result |= await wait.outcome(request.wait_s)
         return Answer(id=request.id, ok=True, result=result)
+
+    async def _examine(self, request: Examine) -> Answer:
+        try:
+            peer_id = self._engine.find_peer(request.peer)
+            target = _inner_address(request.target)
+            doctor = Doctor(lambda: self._engine.peer_status(peer_id), self._selectors(peer_id))
+            found = await doctor.examine(target)
+        except Refused as refused:
+            return _refusal(request.id, refused.problems)
+        return Answer(id=request.id, ok=True, result=found.model_dump(mode="json"))
 
     def _wanted(self, request: Initiate) -> tuple[str, Selector | None]:
         """:raises Refused: if there is no such peer, or it has no such selector."""
@@ -233,6 +248,18 @@ def _only(peer_id: str, found: Sequence[NegotiationTrace | CapturedNegotiation],
             message = f"nothing is kept of a negotiation “{wanted}” with this peer"
             raise Refused([Problem(field="negotiation", rule="unknown_negotiation", message=message)])
     return {"peer": peer_id, "negotiations": [one.model_dump(mode="json") for one in found]}
+
+
+def _inner_address(text: str) -> str:
+    """An address as it is written best, or nothing.
+
+    :raises Refused: if it is no address.
+    """
+    try:
+        return str(ipaddress.ip_address(text.strip())) if text.strip() else ""
+    except ValueError:
+        message = f"“{text}” is no IP address; write it like 10.2.0.1"
+        raise Refused([Problem(field="target", rule="address", message=message)]) from None
 
 
 def _clear_stale(path: Path) -> None:

@@ -36,6 +36,14 @@ class Reporter:
         self._resting = {i: kept for i in peer_ids if (kept := self._resting.get(i))}
         return head.model_dump_json().replace('"peers":[]', f'"peers":[{",".join(parts)}]', 1)
 
+    def peer_status(self, peer_id: str) -> PeerStatus:
+        """One peer with its counters; ``peer_id`` is one that the protocol knows."""
+        now = self._clock.now()
+        status = self._endpoint.peer_status(peer_id, now)
+        if status is None:
+            raise KeyError(peer_id)
+        return _with_counters(status, self._dataplane.counters(), now)
+
     def _some(self, peer_ids: list[str], counters: dict[int, SaCounters]) -> list[str]:
         now = self._clock.now()
         texts = (self._peer(peer_id, counters, now) for peer_id in peer_ids)

@@ -21,7 +21,7 @@ from vpnengine.contract.catalogue import CATALOGUE
 from vpnengine.contract.config import EngineConfig, PeerConfig, StartMode
 from vpnengine.contract.events import Event, EventBody
 from vpnengine.contract.problems import Problem, Refused
-from vpnengine.contract.status import DataPathStatus, EngineStatus
+from vpnengine.contract.status import DataPathStatus, EngineStatus, PeerStatus
 from vpnengine.contract.trace import NegotiationTrace
 from vpnengine.crypto.random import system_random
 from vpnengine.daemon import slices
@@ -448,6 +448,10 @@ class Engine:
             conditions=tuple(conditions),
         )
         return await self._reporter.status_json(head, [one.status() for one in self._unusable.values()])
+
+    def peer_status(self, peer_id: str) -> PeerStatus:
+        """The present state of one peer, with the data path's counters."""
+        return self._reporter.peer_status(peer_id)
 
     def stats(self) -> dict[str, Any]:
         """Counters for machines."""

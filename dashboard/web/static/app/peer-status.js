@@ -1,4 +1,5 @@
 // The page of a peer: commands whose effect, or lack of it, is said, and the text for the other side.
+import { Idiomorph } from "../vendor/idiomorph.js";
 import { byId, copyButton, post, signInLink } from "./dom.js";
 import { letter, whenReady } from "./explain.js";
 import { refresh } from "./live-part.js";
@@ -65,4 +66,23 @@ byId("diagnosis").addEventListener("click", (event) => {
   part.dataset.live = `${part.dataset.base}?negotiation=${link.dataset.negotiation}`;
   history.replaceState(null, "", `?negotiation=${link.dataset.negotiation}#ladder`);
   refresh(part).then(() => byId("ladder").focus());
+});
+
+// The doctor takes some seconds; what it finds is a template of ours that the server has escaped.
+const doctor = byId("doctor");
+doctor.addEventListener("submit", async (event) => {
+  event.preventDefault();
+  const button = doctor.querySelector("button");
+  if (button.getAttribute("aria-busy") === "true") return;
+  button.setAttribute("aria-busy", true);
+  const place = byId("examination");
+  place.textContent = "Looking at the tunnel from end to end…";
+  try {
+    const answer = await fetch(doctor.action, { method: "POST", body: new FormData(doctor), redirect: "manual" });
+    if (answer.ok) Idiomorph.morph(place, await answer.text(), { morphStyle: "innerHTML" });
+    else place.textContent = "The dashboard could not ask the doctor. Load the page again.";
+  } catch {
+    place.textContent = "The dashboard does not answer.";
+  }
+  button.removeAttribute("aria-busy");
 });
