@@ -19,7 +19,7 @@ from lab.net import LabError
 
 Row = tuple[Scenario, Role]
 INSIDE = "CULVERT_LAB_INSIDE"
-IN_GUEST_S, IN_GUEST_ROW_S = 90.0, 30.0
+IN_GUEST_S, IN_GUEST_ROW_S = 300.0, 30.0
 
 
 def rows(scenarios: Iterable[Scenario], only: str | None = None, role: str | None = None) -> list[Row]:

@@ -9,14 +9,17 @@ import pytest
 
 from lab.guest.machine import Guest
 from lab.net import LabError
+from tests.kernel.suites import Suites
+
+MEMORY_MB = 1536  # several suites at once
 
 
 @pytest.fixture(scope="session")
-def guest() -> Iterator[Guest]:
-    """The booted guest, without network cards: its tests make namespaces inside it."""
+def booted() -> Iterator[Guest]:
+    """The guest alone."""
     if os.geteuid():
         pytest.fail("the guest is built and booted as root; run it with sudo, or leave it out with --no-guest")
-    machine = Guest()
+    machine = Guest(memory_mb=MEMORY_MB)
     try:
         machine.start()
     except LabError as error:
@@ -25,3 +28,17 @@ def guest() -> Iterator[Guest]:
         yield machine
     finally:
         machine.stop()
+
+
+@pytest.fixture(scope="session")
+def suites(booted: Guest, request: pytest.FixtureRequest) -> Iterator[Suites]:
+    """What runs inside on its own, begun as soon as the guest is up."""
+    made = Suites(booted, request.session.items)
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="session")
+def guest(booted: Guest, suites: Suites) -> Guest:
+    """The booted guest, without network cards: its tests make namespaces inside it."""
+    return booted

@@ -23,6 +23,7 @@ WINDOW = "replay-window 32"
 ESN = "replay-window 1024 flag esn"
 OUTER = {"4": ("192.0.2.1", "192.0.2.2"), "6": ("2001:db8::1", "2001:db8::2")}
 INNER = ("10.91.1.1", "10.91.2.1")
+PATIENCE_S = 120.0  # other suites run beside this one
 PROTOCOL = {"esp": 50, "ah": 51}
 
 CASES = {
@@ -43,7 +44,8 @@ CASES = {
 @pytest.fixture(scope="module", autouse=True)
 def pair(guest: Guest) -> Iterator[None]:
     """Namespaces ``esp-a`` and ``esp-b``, each with outer and inner addresses, which need not look for each other."""
-    guest.shell("""
+    guest.shell(
+        """
         ip netns add esp-a; ip netns add esp-b
         ip link add wire netns esp-a type veth peer name wire netns esp-b
         for n in a b; do
@@ -60,7 +62,9 @@ def pair(guest: Guest) -> Iterator[None]:
         ip -n esp-a address add 10.91.1.1/32 dev lo; ip -n esp-b address add 10.91.2.1/32 dev lo
         ip -n esp-a route add 10.91.2.0/24 dev wire src 10.91.1.1
         ip -n esp-b route add 10.91.1.0/24 dev wire src 10.91.2.1
-    """)
+    """,
+        timeout=PATIENCE_S,
+    )
     yield
     guest.shell("ip netns delete esp-a; ip netns delete esp-b")
 

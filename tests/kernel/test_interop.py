@@ -4,26 +4,25 @@ from __future__ import annotations
 
 import pytest
 
-from lab.guest.machine import Guest
-from lab.interop.model import Outcome
-from lab.interop.runner import rows, run_in_guest
+from lab.interop.model import Outcome, Role, Scenario
+from lab.interop.runner import rows
 from lab.interop.table import kernel
+from tests.kernel.suites import Suites
 
-pytestmark = [pytest.mark.kernel, pytest.mark.timeout(600)]
-ROWS = rows(kernel.ROWS)
-IDS = [f"{scenario.name}-{role.value}" for scenario, role in ROWS]
+pytestmark = [pytest.mark.kernel, pytest.mark.timeout(1200)]
+ROWS = [
+    pytest.param(scenario, role, marks=pytest.mark.row(scenario, role), id=f"{scenario.name}-{role.value}")
+    for scenario, role in rows(kernel.ROWS)
+]
 
 
 @pytest.fixture(scope="module")
-def outcomes(guest: Guest, request: pytest.FixtureRequest) -> dict[tuple[str, str], Outcome]:
+def outcomes(suites: Suites) -> dict[tuple[str, str], Outcome]:
     """What came of the rows that are asked for; one process in the guest runs them all."""
-    asked = {item.callspec.params["number"] for item in request.session.items if item.function is test_row}
-    found = run_in_guest(guest, [ROWS[number] for number in sorted(asked)])
-    return {(outcome.name, outcome.role): outcome for outcome in found}
+    return {(outcome.name, outcome.role): outcome for outcome in suites.outcomes()}
 
 
-@pytest.mark.parametrize("number", range(len(ROWS)), ids=IDS)
-def test_row(outcomes: dict[tuple[str, str], Outcome], number: int) -> None:
-    scenario, role = ROWS[number]
+@pytest.mark.parametrize(("scenario", "role"), ROWS)
+def test_row(outcomes: dict[tuple[str, str], Outcome], scenario: Scenario, role: Role) -> None:
     outcome = outcomes[scenario.name, role.value]
     assert outcome.result == "pass", outcome.reason
