@@ -20,7 +20,7 @@ from lab.guest.channel import ALLOWANCE_S, Channel
 from lab.net import COMMAND_S, LabError, Namespace
 
 QEMU = "qemu-system-x86_64"
-BOOT_S = 90.0
+BOOT_S = 200.0
 """Until the agent answers; about 8 s on two idle cores."""
 # The time stamp counters of two emulated processors need not agree, so that time comes from the machine's timer.
 _CLOCK = "clocksource=hpet tsc=unstable"

@@ -82,7 +82,7 @@ def run_in_guest(guest: Guest, wanted: list[Row]) -> list[Outcome]:
     done = guest.run(
         *("python3", "-m", "lab.interop.inside", *names),
         timeout=IN_GUEST_S + IN_GUEST_ROW_S * len(wanted),
-        env={INSIDE: "1", "CULVERT_LAB_PATIENCE": "5"},
+        env={INSIDE: "1", "CULVERT_LAB_PATIENCE": "10"},
     )
     return [Outcome(**json.loads(line)) for line in done.stdout.splitlines()]
 
