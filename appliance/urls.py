@@ -16,4 +16,5 @@ urlpatterns = [
     path("", include("dashboard.publish.urls")),
     path("", include("dashboard.search.urls")),
     path("", include("dashboard.notify.urls")),
+    path("", include("dashboard.firstrun.urls")),
 ]

@@ -122,7 +122,8 @@ def claim_by_form(page: Any, stack: Stack) -> None:
     ):
         page.fill(f"[name={name}]", value)
     page.click("button:has-text('Claim')")
-    page.wait_for_url("**/vpn/")
+    page.wait_for_url("**/setup/")
+    page.goto(stack.address + "/vpn/")
 
 
 def add_subnet(page: Any, stack: Stack, subnet: str) -> None:

@@ -31,7 +31,7 @@ def claim(request: HttpRequest) -> HttpResponse:
             form.add_error("code", str(refusal))
         else:
             login(request, user, backend="allauth.account.auth_backends.AuthenticationBackend")
-            return redirect("sitevpn")
+            return redirect("setup")
     return render(request, "accounts/claim.html", {"form": form})
 
 

@@ -41,6 +41,7 @@ class Site(models.Model):
     uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="sites")
     name = models.CharField(max_length=80)
+    time_zone = models.CharField(max_length=64, blank=True, help_text="of the IANA data base; empty is UTC")
 
     def __str__(self) -> str:
         return self.name

@@ -23,6 +23,24 @@ def create_organization(*, name: str, site_name: str, administrator_id: int) -> 
     return Appliance.objects.create(site=site, name=f"{site_name} appliance", is_local=is_first)
 
 
+@transaction.atomic
+def describe_site(site: Site, *, name: str, time_zone: str) -> None:
+    """Say what a site is called, and which IANA time zone it is in."""
+    before = audit.snapshot(Site.objects.get(pk=site.pk))
+    site.name, site.time_zone = name, time_zone
+    site.save(update_fields=["name", "time_zone"])
+    audit.record(
+        organization_id=site.organization_id,
+        site_id=site.pk,
+        kind="site",
+        verb="changed",
+        name=name,
+        object_id=site.uuid,
+        before=before,
+        after=audit.snapshot(site),
+    )
+
+
 def lock_site(site_id: int) -> None:
     """Make others who change the same site wait until this transaction has ended.
 

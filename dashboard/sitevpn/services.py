@@ -185,6 +185,14 @@ def publish_site(site_id: int, author_id: int | None, comment: str) -> None:
         publishing.publish(appliance_id=appliance.pk, document=document, author_id=author_id, comment=comment)
 
 
+def add_peer(site_id: int, fields: dict[str, Any], *, secret: str, author_id: int | None) -> Peer:
+    """Add a peer of which only these fields are not the default.
+
+    :raises Refused: as ``save_peer``; also if the public address is none.
+    """
+    return save_peer(Peer(site_id=site_id, **fields), secret=secret, author_id=author_id)
+
+
 @transaction.atomic
 def save_peer(
     peer: Peer,

@@ -21,6 +21,7 @@ def frame(request: HttpRequest) -> dict[str, Any]:
         "menu": navigation.sections(page, request.access.may),
         "search_url": navigation.address("search"),
         "where": request.access.site,
+        "zone": (request.access.site.time_zone if request.access.site else "") or "UTC",
         "pending_change": SimpleLazyObject(lambda: _pending(request)),
         "change": {"choices": changes.CONFIRM_MINUTES, **vars(changes.present())},
     }

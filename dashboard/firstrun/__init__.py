@@ -1,0 +1,1 @@
+"""From the claim to the first tunnel, step by step."""
