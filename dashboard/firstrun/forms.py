@@ -9,7 +9,7 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 
-from dashboard.sitevpn.forms import parse_subnets
+from dashboard.core.subnets import parse_subnets
 from vpnengine.contract.authentication import MIN_PSK_LENGTH
 
 

@@ -13,11 +13,11 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from dashboard.core.permissions import needs
+from dashboard.core.subnets import sentence
 from dashboard.firstrun.forms import FirstPeerForm, PlaceForm, SubnetForm
 from dashboard.fleet import services as fleet
 from dashboard.sitevpn import selectors as vpn
 from dashboard.sitevpn import services as vpn_services
-from dashboard.sitevpn.forms import sentence
 from vpnengine.contract.problems import Refused
 
 

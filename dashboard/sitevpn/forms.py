@@ -10,6 +10,7 @@ from typing import Any
 from django import forms
 from django.core.exceptions import ValidationError
 
+from dashboard.core.subnets import parse_subnets, sentence
 from dashboard.sitevpn.advanced_form import AdvancedForm
 from dashboard.sitevpn.authentication_form import AuthenticationForm, check_own
 from dashboard.sitevpn.models import LocalSubnet, Peer
@@ -21,7 +22,6 @@ from vpnengine.contract.authentication import MIN_AGGRESSIVE_PSK_LENGTH, MIN_PSK
 from vpnengine.contract.problems import Problem
 from vpnengine.contract.types import remote, remote_networks
 
-MAX_SUBNETS = 256
 # Parts of a problem's path → field of the peer's form; two parts go before one, the first before the later.
 _FIELDS = {
     "remote": "remote",
@@ -60,40 +60,6 @@ _FIELDS = {
     "mode_config.split_exclude": "split_exclude",
     "pools": "pool",
 }
-
-
-def parse_subnets(text: str) -> list[str]:
-    """One subnet a line.
-
-    :raises ValidationError: naming each line that is none.
-    """
-    found: list[str] = []
-    errors = []
-    lines = [(n, line.strip()) for n, line in enumerate(text.replace(",", "\n").splitlines(), 1) if line.strip()]
-    for number, line in lines[: MAX_SUBNETS + 1]:
-        try:
-            found.append(str(ipaddress.ip_network(line)))
-        except ValueError:
-            errors.append(f"Line {number}: {_why(line)}")
-    if len(lines) > MAX_SUBNETS:
-        errors.append(f"{len(lines)} subnets are too many; at most {MAX_SUBNETS} are allowed.")
-    if errors:
-        raise ValidationError(errors)
-    return found
-
-
-def _why(line: str) -> str:
-    shown = line if len(line) <= 60 else line[:60] + "…"
-    try:
-        meant = ipaddress.ip_network(line, strict=False)
-    except ValueError:
-        return f"“{shown}” is not a subnet; write it like 10.1.0.0/24."
-    return f"“{shown}” has host bits set; the subnet is {meant}."
-
-
-def sentence(message: str) -> str:
-    """A message of the engine as a page shows it."""
-    return message[:1].upper() + message[1:].rstrip(".") + "."
 
 
 class SubnetsField(forms.CharField):
