@@ -83,7 +83,7 @@ def _search(page: Page, stack: Stack) -> None:
         box = page.get_by_role("combobox", name="Search")
         expect(box).to_be_focused()
         page.keyboard.type(wanted)
-        first = page.get_by_role("option").first
+        first = page.get_by_role("listbox", name="Results").get_by_role("option").first
         expect(first).to_contain_text("Branch")
         expect(first).to_have_attribute("aria-selected", "true")
         assert box.get_attribute("aria-activedescendant") == first.get_attribute("id")
@@ -92,10 +92,10 @@ def _search(page: Page, stack: Stack) -> None:
         page.wait_for_url(f"**/status/{peer['id']}/")
     page.keyboard.press("Control+k")
     page.keyboard.type("initiat")
-    expect(page.get_by_role("option").first).to_be_visible()
-    before = page.get_by_role("combobox").get_attribute("aria-activedescendant")
+    expect(page.get_by_role("listbox", name="Results").get_by_role("option").first).to_be_visible()
+    before = page.get_by_role("combobox", name="Search").get_attribute("aria-activedescendant")
     page.keyboard.press("ArrowDown")
-    assert page.get_by_role("combobox").get_attribute("aria-activedescendant") != before
+    assert page.get_by_role("combobox", name="Search").get_attribute("aria-activedescendant") != before
     page.keyboard.press("Escape")
     expect(page.get_by_role("combobox", name="Search")).to_be_hidden()
 
