@@ -88,8 +88,9 @@ def _search(page: Page, stack: Stack) -> None:
         expect(first).to_have_attribute("aria-selected", "true")
         assert box.get_attribute("aria-activedescendant") == first.get_attribute("id")
         assert violations(page) == []
-        page.keyboard.press("Enter")
-        page.wait_for_url(f"**/status/{peer['id']}/")
+        with page.expect_navigation():
+            page.keyboard.press("Enter")
+        assert page.url == f"{stack.address}/status/{peer['id']}/"
     page.keyboard.press("Control+k")
     page.keyboard.type("initiat")
     expect(page.get_by_role("listbox", name="Results").get_by_role("option").first).to_be_visible()
