@@ -336,10 +336,7 @@ class Engine:
             return await self._apply(box)
 
     async def try_out(self, config: EngineConfig) -> Trial:
-        """What ``apply`` would do now. Nothing is changed.
-
-        :raises Refused: for whatever ``apply`` would refuse.
-        """
+        """What ``apply`` would do now; nothing is changed. :raises Refused: for whatever ``apply`` would refuse."""
         box = [config]
         del config
         async with self._applying:
