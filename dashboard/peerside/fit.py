@@ -168,9 +168,9 @@ def _is_address_of(identity: Identity, side: OtherSide) -> bool:
 
 def _addresses(side: OtherSide, vendor: Vendor, notes: list[str], blocks: list[str]) -> OtherSide:
     if not side.remote_address:
-        notes.append("The public address of this site is not known yet: enter it above, and it stands in the text.")
+        notes.append("The public address of this site is not known yet: enter it under “This site's address”.")
     elif not _is_ip(side.remote_address) and not vendor.host_names:
-        blocks.append(f"{vendor.title} needs this site's address as a number. Enter it above instead of the name.")
+        blocks.append(f"{vendor.title} needs this site's address as a number. Enter it instead of the name.")
     six = any(":" in text for pair in side.pairs for text in (pair.local, pair.remote)) or ":" in side.remote_address
     if six and not vendor.ipv6:
         blocks.append(f"{vendor.title} carries no IPv6 in IKEv1 tunnels. Use IPv4 subnets for this peer.")
