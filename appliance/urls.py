@@ -17,4 +17,5 @@ urlpatterns = [
     path("", include("dashboard.search.urls")),
     path("", include("dashboard.notify.urls")),
     path("", include("dashboard.firstrun.urls")),
+    path("", include("dashboard.support.urls")),
 ]

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
+from uuid import UUID
 
 from django.db.models import Count, Q, QuerySet
 from django.utils.translation import gettext as _
@@ -99,6 +100,12 @@ def listing(organization_id: int, sites: list[Any], filters: Filters) -> dict[st
         "earlier": filters.query(page=number - 1) if number > 1 else None,
         "later": filters.query(page=number + 1) if number < pages else None,
     }
+
+
+def most_in_trouble(site_id: int, limit: int) -> list[UUID]:
+    """The peers of a site, those that need attention first."""
+    rows = PeerState.objects.filter(site_id=site_id).order_by("rank", "name", "id")
+    return list(rows.values_list("peer", flat=True)[:limit])
 
 
 def _chip(state: str, count: int, filters: Filters) -> dict[str, Any]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import timedelta
 from typing import Any
 
@@ -35,6 +36,16 @@ def reveal_secret(version: int) -> str:
     """The secret of a version."""
     row = SecretVersion.objects.get(pk=version)
     return keyring.reveal(row.sealed, row.owner)
+
+
+def known_secrets(owners: Iterable[str]) -> set[str]:
+    """Every secret that is or was kept for some owners, in clear, so that it can be found where it must not stand."""
+    names, found = list(owners), set()
+    for start in range(0, len(names), 500):
+        for row in SecretVersion.objects.filter(owner__in=names[start : start + 500]):
+            with contextlib.suppress(keyring.KeyringError):
+                found.add(keyring.reveal(row.sealed, row.owner))
+    return found
 
 
 @transaction.atomic

@@ -96,6 +96,7 @@ MENU = (
             Entry(_("Change log"), "changelog", "changes", covers=("changelog-*",)),
             Entry(_("Alerts"), "alerts", "alerts", covers=("alert-*",)),
             Entry(_("Syslog export"), "syslog", "export", covers=("syslog-*",)),
+            Entry(_("Support bundle"), "support", "support", covers=("support-*",)),
             Entry(_("Settings"), "organization", "settings", covers=("organization-*",)),
         ),
     ),

@@ -64,6 +64,7 @@ PACKAGES = (
             "export": "file-export",
             "settings": "settings",
             "api": "api",
+            "support": "lifebuoy",
         },
     ),
     Package(

@@ -93,6 +93,7 @@ PAGES: dict[str, Visit] = {
     "status-peer": Visit(newest_uuid("sitevpn_peer"), drawn="#connection:text('live')"),
     "sign-ins": Visit(drawn="td"),
     "status": Visit(drawn=".peers"),
+    "support": Visit(drawn="td"),
     "usersessions_list": Visit(),
     "syslog": Visit(drawn="td a"),
     "syslog-new": Visit(),

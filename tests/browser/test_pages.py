@@ -5,9 +5,11 @@ All tests look at one appliance whose peer has another pre-shared secret than th
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
+import tarfile
 from collections.abc import Iterator
 from typing import Any
 
@@ -301,3 +303,22 @@ def test_what_was_true_is_not_shown_as_true(stack: Stack, page: Page) -> None:
     page.locator("[data-act=initiate]").click()
     expect(page.locator("#note")).to_contain_text("session has ended")
     expect(page.locator("#note a")).to_have_attribute("href", re.compile("/account/login/\\?next=%2Fstatus%2F"))
+
+
+def test_the_support_bundle_has_what_happened_and_no_secret(stack: Stack, page: Page) -> None:
+    assert faults(page, "support", stack) == []
+    with page.expect_download() as started:
+        page.get_by_role("button", name="Download the bundle of").click()
+    files = {}
+    with tarfile.open(started.value.path(), mode="r:gz") as tar:
+        files = {member.name.split("/", 1)[1]: tar.extractfile(member).read().decode() for member in tar}
+    assert not [name for name, text in files.items() if WRONG in text]
+    assert json.loads(files["manifest.json"])["notes"] == []
+    trace = json.loads(next(text for name, text in files.items() if name.startswith("appliance-1/traces/")))
+    steps = [line["step"] for one in trace["negotiations"] for line in one["lines"]]
+    assert {"main 1", "main 2", "main 5"} <= set(steps)
+    assert "failed to pre-process ph1 packet" in files["events.jsonl"]
+    assert json.loads(files["appliance-1/peers.jsonl"])["name"] == "Branch"
+    assert json.loads(files["appliance-1/configuration.json"])["peers"][0]["psk"] == "(secret)"
+    counters = json.loads(files["appliance-1/counters.json"])
+    assert counters["ike"] and counters["events"] > 3

@@ -158,6 +158,7 @@ SAMPLES: dict[str, Callable[[World], dict[str, Any]]] = {
     **{f"alert-rule{end}": lambda world: {"uuid": world.notify["rule"]} for end in ("", "-delete")},
     **{f"alert-delivery-{end}": lambda world: {"uuid": world.notify["delivery"]} for end in ("again", "delete")},
     **{f"syslog-{end}": lambda world: {"uuid": world.notify["syslog"]} for end in ("server", "test", "delete")},
+    "support-bundle": lambda world: {"uuid": world.site.uuid},
     "vpn-user-delete": lambda world: {"uuid": world.vpn_user.uuid},
     "administrator": lambda world: {"pk": world.member.pk},
     "administrator-remove": lambda world: {"pk": world.member.pk},

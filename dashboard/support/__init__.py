@@ -1,0 +1,1 @@
+"""The support bundle: what somebody else needs to help with a site, without its secrets."""
