@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from dashboard.accounts import access as accounts
 from dashboard.core.permissions import needs
 from dashboard.fleet import selectors as fleet
-from dashboard.insight import diagnosis, hints, lists, selectors, topology
+from dashboard.insight import diagnosis, hints, history, lists, selectors, topology
 from dashboard.publish import services as publishing
 from dashboard.sitevpn import explain
 from dashboard.sitevpn import selectors as vpn
@@ -121,8 +121,21 @@ def peer(request: HttpRequest, uuid: UUID) -> HttpResponse:
         site = next(site for site in request.access.sites if site.pk == view.peer.site_id)
         accounts.choose(request, str(request.access.organization.uuid), str(site.uuid))
         return redirect(request.get_full_path())
+    chosen = history.find(request.GET.get("range", "")) or history.RANGES[0]
     context = {"view": view, "actions": _actions(), "sa_columns": _sa_columns()}
+    context |= {"ranges": history.RANGES, "chosen_range": chosen}
     return render(request, "insight/peer.html", context | _diagnosis(request, view))
+
+
+@needs(get="monitor")
+def traffic(request: HttpRequest, uuid: UUID) -> HttpResponse:
+    """The data of a peer's graphs."""
+    peer = _peer(request, uuid, "monitor")
+    asked = history.find(request.GET.get("range", history.RANGES[0].name))
+    if asked is None:
+        names = ", ".join(one.name for one in history.RANGES)
+        return JsonResponse({"error": _("range: It is one of %s.") % names, "field": "range"}, status=400)
+    return JsonResponse(history.history(request.access.organization.pk, peer.uuid, asked))
 
 
 @needs(get="monitor")

@@ -118,6 +118,7 @@ EXCUSED: dict[str, str] = {
     "status-diagnosis": "a part of the page",
     "status-facts": "a part of the page",
     "status-rows": "a part of the page",
+    "status-traffic": "data for the graphs",
 }
 
 

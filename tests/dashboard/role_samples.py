@@ -148,6 +148,7 @@ SAMPLES: dict[str, Callable[[World], dict[str, Any]]] = {
     "peer-action": lambda world: {"uuid": world.peer.uuid, "op": "initiate"},
     "status-peer": lambda world: {"uuid": world.peer.uuid},
     "status-facts": lambda world: {"uuid": world.peer.uuid},
+    "status-traffic": lambda world: {"uuid": world.peer.uuid},
     "status-diagnosis": lambda world: {"uuid": world.peer.uuid},
     "status-examine": lambda world: {"uuid": world.peer.uuid},
     "status-accept": lambda world: {"uuid": world.peer.uuid},

@@ -64,7 +64,10 @@ byId("diagnosis").addEventListener("click", (event) => {
   event.preventDefault();
   const part = byId("diagnosis");
   part.dataset.live = `${part.dataset.base}?negotiation=${link.dataset.negotiation}`;
-  history.replaceState(null, "", `?negotiation=${link.dataset.negotiation}#ladder`);
+  const address = new URL(location);
+  address.searchParams.set("negotiation", link.dataset.negotiation);
+  address.hash = "ladder";
+  history.replaceState(null, "", address);
   refresh(part).then(() => byId("ladder").focus());
 });
 
