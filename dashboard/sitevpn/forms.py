@@ -102,6 +102,21 @@ def _is_address(text: str) -> bool:
     return True
 
 
+def problem_of_address(host: str) -> tuple[str, bool]:
+    """What is wrong with the public address of a peer, or nothing; and if it can be saved all the same."""
+    try:
+        found = remote(host)
+    except ValueError as error:
+        return sentence(str(error)), False
+    if remote_networks(found) or _is_address(found):
+        return "", False
+    try:
+        socket.getaddrinfo(host, None)
+    except (OSError, UnicodeError):
+        return f"“{host}” does not resolve. Check the name, or tick “Save although the name does not resolve”.", True
+    return "", False
+
+
 class PeerForm(PolicyForm, AdvancedForm, AuthenticationForm, forms.ModelForm):
     """A third-party peer."""
 
@@ -244,21 +259,9 @@ class PeerForm(PolicyForm, AdvancedForm, AuthenticationForm, forms.ModelForm):
 
     def _resolve(self, host: str) -> None:
         """A name that does not resolve is probably a typing error; it can be confirmed."""
-        try:
-            found = remote(host)
-        except ValueError as error:
-            self.add_error("remote", sentence(str(error)))
-            return
-        if remote_networks(found) or _is_address(found):
-            return
-        try:
-            socket.getaddrinfo(host, None)
-        except (OSError, UnicodeError):
-            self.ask_unresolved = True
-            self.add_error(
-                "remote",
-                f"“{host}” does not resolve. Check the name, or tick “Save although the name does not resolve”.",
-            )
+        problem, self.ask_unresolved = problem_of_address(host)
+        if problem:
+            self.add_error("remote", problem)
 
     @property
     def advanced_open(self) -> bool:

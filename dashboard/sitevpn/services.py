@@ -213,7 +213,7 @@ def save_peer(
         if present != expected_edit:
             raise EditConflict
         peer.edit = present + 1
-    twin = Peer.objects.filter(site_id=peer.site_id, name__iexact=peer.name).exclude(pk=peer.pk).first()
+    twin = _twin(peer.site_id, peer.name, peer.pk)
     if twin is not None:
         message = f"A peer called “{twin.name}” exists already; choose another name."
         raise Refused([Problem(field="name", rule="unique", message=message)])
@@ -224,6 +224,15 @@ def save_peer(
     _note(peer.site_id, "peer", verb, peer.name, peer.uuid, before, audit.snapshot(peer))
     publish_site(peer.site_id, author_id, f"Peer {peer.name} {verb}")
     return peer
+
+
+def is_taken(site_id: int, name: str) -> bool:
+    """True if a peer of the site has this name."""
+    return _twin(site_id, name, None) is not None
+
+
+def _twin(site_id: int, name: str, pk: int | None) -> Peer | None:
+    return Peer.objects.filter(site_id=site_id, name__iexact=name).exclude(pk=pk).first()
 
 
 def _note(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from dashboard.sitevpn import bulk, import_views, views
+from dashboard.sitevpn import bulk, import_views, views, wizard
 from dashboard.sitevpn.reveal import reveal
 
 urlpatterns = [
@@ -15,6 +15,7 @@ urlpatterns = [
     path("vpn/users/<uuid:uuid>/delete/", views.delete_user, name="vpn-user-delete"),
     path("vpn/peers/bulk/", bulk.bulk, name="peers-bulk"),
     path("vpn/peers/import/", import_views.import_peer, name="peer-import"),
+    path("vpn/peers/wizard/", wizard.wizard, name="peer-wizard"),
     path("vpn/peers/new/", views.peer, name="peer-new"),
     path("vpn/peers/<uuid:uuid>/", views.peer, name="peer"),
     path("vpn/peers/<uuid:uuid>/secret/", reveal, name="peer-secret"),

@@ -86,6 +86,7 @@ PAGES: dict[str, Visit] = {
     "peer": Visit(newest_uuid("sitevpn_peer")),
     "peer-import": Visit(),
     "peer-new": Visit(),
+    "peer-wizard": Visit(),
     "setup": Visit(),
     "search": Visit(query="?q=10.2"),
     "peer-secret": Visit(newest_uuid("sitevpn_peer")),
