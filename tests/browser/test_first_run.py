@@ -1,4 +1,4 @@
-"""From the claim to traffic in under two minutes; then the search finds what is alive; then two work on one peer."""
+"""From the claim to traffic in under two minutes; the search; two at one peer; a peer from five questions."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from playwright.sync_api import Browser, Page, expect
 
 from appliance.paths import ROOT
 from lab.topology import FAR_HOST, GATEWAY_OUTER, GATEWAY_SUBNETS, SECRET, SITE_SUBNETS, Topology
-from tests.browser.sweep import violations
+from tests.browser.sweep import THEMES, WIDTHS, violations
 from tests.stack import Stack, eventually
 from vpnengine.daemon.client import ControlClient
 
-pytestmark = [pytest.mark.lab, pytest.mark.browser, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.lab, pytest.mark.browser, pytest.mark.timeout(420)]
 CLAIM = {
     "name": "Ada Admin",
     "email": "ada@example.com",
@@ -40,6 +40,8 @@ def test_the_first_run_the_search_and_two_administrators(
     _first_run(page, stack, topology)
     _search(page, stack)
     _two(page, stack, browser)
+    _five_questions_by_keyboard(page, stack)
+    _five_questions_without_script(page, stack, topology, browser)
 
 
 def _first_run(page: Page, stack: Stack, topology: Topology) -> None:
@@ -131,3 +133,112 @@ def _two(page: Page, stack: Stack, browser: Browser) -> None:
     ((name, start, subnets),) = stack.rows("select name, start, remote_subnets from sitevpn_peer")
     assert (name, start) == ("Branch of Ada", "traffic") and "10.88.0.0/24" in subnets
     other.context.close()
+
+
+def _five_questions_by_keyboard(page: Page, stack: Stack) -> None:
+    """From the site's page to the summary without a mouse; then everything is thrown away again."""
+    keys = page.keyboard
+    page.goto(stack.address + "/vpn/")
+    page.get_by_role("link", name="Five questions").focus()
+    keys.press("Enter")
+    expect(page.get_by_role("heading", name="Who is the other side?")).to_be_visible()
+    _look(page)
+    page.focus("[name=name]")
+    keys.type("Depot")
+    keys.press("Tab")
+    keys.press("Space")
+    keys.press("ArrowDown")
+    expect(page.get_by_role("radio", name="Cisco ASA")).to_be_checked()
+    keys.press("Enter")
+    expect(page.get_by_role("heading", name="Where is it?")).to_be_visible()
+    _look(page)
+    page.focus("[name=remote]")
+    keys.press("Enter")
+    expect(page.locator(".field-error")).to_contain_text("Enter the address or host name of the other gateway")
+    _look(page)
+    page.focus("[name=remote]")
+    keys.type("192.0.2.77")
+    keys.press("Enter")
+    subnets = page.locator("[name=remote_subnets]")
+    subnets.focus()
+    keys.type(SITE_SUBNETS[0])
+    expect(page.locator("#id_remote_subnets_error")).to_contain_text("overlaps the local subnet", timeout=10_000)
+    _look(page)
+    # Left in the middle of a word, and come back to.
+    page.get_by_role("button", name="Back", exact=True).focus()
+    keys.press("Enter")
+    page.wait_for_url("**step=address")
+    page.goto(stack.address + "/events/")
+    page.goto(stack.address + "/vpn/peers/wizard/")
+    expect(subnets).to_have_value(SITE_SUBNETS[0])
+    subnets.fill("10.88.77.0/24")
+    keys.press("Tab")
+    expect(page.get_by_role("button", name="Go on")).to_be_focused()
+    keys.press("Enter")
+    expect(page.get_by_role("radio", name="Generate a strong one")).to_be_checked()
+    _look(page)
+    page.get_by_role("radio", name="Generate a strong one").focus()
+    keys.press("Enter")
+    made = page.input_value("#once")
+    assert len(made) == 52
+    _look(page)
+    page.get_by_role("link", name="I have it, go on").focus()
+    keys.press("Enter")
+    expect(page.get_by_role("radio", name="At once, and kept up")).to_be_checked()
+    _look(page)
+    page.get_by_role("radio", name="At once, and kept up").focus()
+    keys.press("Enter")
+    expect(page.get_by_role("heading", name="Policy: Cisco ASA")).to_be_visible()
+    expect(page.locator(".legacy")).to_contain_text("sha1: SHA-1 has collisions")
+    page.locator("details > summary", has_text="Take another policy").click()
+    _look(page)
+    assert made not in page.content()
+    page.on("dialog", lambda dialog: dialog.accept())
+    page.get_by_role("button", name="Start over").focus()
+    keys.press("Enter")
+    expect(page.locator("[name=name]")).to_have_value("")
+
+
+def _look(page: Page) -> None:
+    """Axe in each width and theme; nothing is wider than the window."""
+    for width in WIDTHS:
+        page.set_viewport_size({"width": width, "height": 900})
+        for theme in THEMES:
+            page.emulate_media(color_scheme=theme, reduced_motion="reduce")
+            expect(page.locator(f"html[data-bs-theme={theme}]")).to_be_attached()
+            assert violations(page) == [], (page.url, width, theme)
+            assert page.evaluate("document.documentElement.scrollWidth") <= width, (page.url, width)
+
+
+def _five_questions_without_script(page: Page, stack: Stack, topology: Topology, browser: Browser) -> None:
+    """The peer of before is removed, and comes again from five answers; the real gateway takes it."""
+    page.goto(stack.address + "/vpn/")
+    page.click("[role=table] a:has-text('Branch of Ada')")
+    page.get_by_role("button", name="Remove this peer").click()
+    page.wait_for_url("**/vpn/")
+    assert eventually(lambda: not topology.lan.ping(FAR_HOST, count=1).received, 20)
+    context = browser.new_context(java_script_enabled=False)
+    context.add_cookies(page.context.cookies())
+    plain = context.new_page()
+    plain.goto(stack.address + "/vpn/peers/wizard/")
+    plain.fill("[name=name]", "Branch again")
+    plain.check("[name=maker][value=strongswan]")
+    plain.click("text=Go on")
+    plain.fill("[name=remote]", GATEWAY_OUTER)
+    plain.click("text=Go on")
+    plain.fill("[name=remote_subnets]", GATEWAY_SUBNETS[0])
+    plain.click("text=Go on")
+    plain.check("[name=source][value=typed]")
+    plain.fill("[name=secret]", SECRET)
+    plain.click("text=Go on")
+    plain.check("[name=start][value=immediate]")
+    plain.click("text=Go on")
+    expect(plain.get_by_role("heading", name="Policy: Strong (recommended)")).to_be_visible()
+    assert SECRET not in plain.content()
+    plain.click("text=Save this peer")
+    plain.wait_for_url("**/other-side/?vendor=strongswan")
+    expect(plain.locator(".alert-success")).to_contain_text("Peer “Branch again” is saved")
+    expect(plain.locator("#config")).to_contain_text(GATEWAY_OUTER)
+    assert SECRET not in plain.content()
+    context.close()
+    assert eventually(lambda: topology.lan.ping(FAR_HOST, count=1).received, 60)
