@@ -43,6 +43,7 @@ INSTALLED_APPS = [
     "dashboard.eventlog",
     "dashboard.insight",
     "dashboard.notify",
+    "dashboard.tools",
     "dashboard.web",
 ]
 MIDDLEWARE = [

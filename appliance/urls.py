@@ -18,4 +18,5 @@ urlpatterns = [
     path("", include("dashboard.notify.urls")),
     path("", include("dashboard.firstrun.urls")),
     path("", include("dashboard.support.urls")),
+    path("", include("dashboard.tools.urls")),
 ]

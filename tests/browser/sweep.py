@@ -95,6 +95,7 @@ PAGES: dict[str, Visit] = {
     "sign-ins": Visit(drawn="td"),
     "status": Visit(drawn=".peers"),
     "support": Visit(drawn="td"),
+    "tools": Visit(drawn="[name=target]"),
     "usersessions_list": Visit(),
     "syslog": Visit(drawn="td a"),
     "syslog-new": Visit(),
@@ -120,6 +121,7 @@ EXCUSED: dict[str, str] = {
     "status-facts": "a part of the page",
     "status-rows": "a part of the page",
     "status-traffic": "data for the graphs",
+    "tools-run": "a part of the page",
 }
 
 

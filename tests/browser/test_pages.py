@@ -322,3 +322,30 @@ def test_the_support_bundle_has_what_happened_and_no_secret(stack: Stack, page: 
     assert json.loads(files["appliance-1/configuration.json"])["peers"][0]["psk"] == "(secret)"
     counters = json.loads(files["appliance-1/counters.json"])
     assert counters["ike"] and counters["events"] > 3
+
+
+def test_a_ping_and_a_traceroute_are_seen_as_they_come(stack: Stack, page: Page) -> None:
+    assert faults(page, "tools", stack) == []
+    page.fill("[name=target]", "-f")
+    page.get_by_role("button", name="Start").click()
+    expect(page.locator(".field-error")).to_contain_text("Enter a host name")
+    assert page.input_value("[name=target]") == "-f"
+    page.fill("[name=target]", "127.0.0.1")
+    page.fill("[name=count]", "4")
+    page.get_by_role("button", name="Start").click()
+    result = page.get_by_role("region", name="What the program says")
+    expect(result).to_contain_text("icmp_seq=1", timeout=20_000)
+    assert "4 received" not in result.inner_text()
+    expect(result).to_contain_text("4 packets transmitted, 4 received", timeout=10_000)
+    expect(page.locator("#run")).to_contain_text("finished")
+    assert violations(page) == []
+    page.select_option("[name=kind]", "traceroute")
+    page.fill("[name=target]", "localhost")
+    page.keyboard.press("Enter")
+    expect(page.locator("#run")).to_contain_text("Traceroute localhost: finished", timeout=20_000)
+    expect(result).to_contain_text("traceroute to ")
+    assert faults(page, "tools", stack) == []
+    for row in ("ping 127.0.0.1", "traceroute localhost"):
+        kind, target = row.split()
+        page.goto(f"{stack.address}/changelog/?kind={kind}")
+        expect(page.locator("tbody")).to_contain_text(target)

@@ -27,6 +27,7 @@ from dashboard.notify.models import Channel, Rule, SyslogTarget
 from dashboard.sitevpn import services as vpn
 from dashboard.sitevpn.forms import PeerForm
 from dashboard.sitevpn.models import Peer, VpnUser
+from dashboard.tools.models import Run
 
 SECRET = "a secret of enough length"
 
@@ -160,6 +161,7 @@ SAMPLES: dict[str, Callable[[World], dict[str, Any]]] = {
     **{f"alert-delivery-{end}": lambda world: {"uuid": world.notify["delivery"]} for end in ("again", "delete")},
     **{f"syslog-{end}": lambda world: {"uuid": world.notify["syslog"]} for end in ("server", "test", "delete")},
     "support-bundle": lambda world: {"uuid": world.site.uuid},
+    "tools-run": lambda world: {"uuid": Run.objects.create(site=world.site, kind="ping", target="192.0.2.2").uuid},
     "vpn-user-delete": lambda world: {"uuid": world.vpn_user.uuid},
     "administrator": lambda world: {"pk": world.member.pk},
     "administrator-remove": lambda world: {"pk": world.member.pk},
@@ -194,6 +196,7 @@ BODIES: dict[str, Callable[[World], dict[str, Any]]] = {
     "invitation": lambda world: {"name": "New", "password": "a-long-passphrase-9"},
     "peers-bulk": lambda world: {"peer": str(world.peer.uuid), "action": "disable"},
     "other-side": lambda world: {"address": "198.51.100.7"},
+    "tools": lambda world: {"kind": "ping", "target": "192.0.2.2", "count": "3"},
     "switch": lambda world: {"place": f"{world.site.organization.uuid}/{world.site.uuid}"},
 }
 # Addresses with a parameter that tells no object of an organization apart: a stranger is answered as everybody is.
