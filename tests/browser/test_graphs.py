@@ -56,6 +56,7 @@ def test_what_a_tunnel_carries_is_drawn(rig: tuple[Topology, Stack], page: Page,
         assert eventually(lambda colours=COLOURS[theme]: all(drawn(page, one) > 20 for one in colours)), theme
         assert drawn(page, COLOURS[THEMES[1 - THEMES.index(theme)]][0]) == 0, theme
         page.locator("#graphs").screenshot(path=tmp_path / f"hour-{theme}.png")
+        assert violations(page) == [], theme
 
     page.locator("#traffic-table > summary").click()
     rows = page.locator("#traffic-rows tr")
@@ -85,4 +86,5 @@ def test_what_a_tunnel_carries_is_drawn(rig: tuple[Topology, Stack], page: Page,
     page.route("**/traffic/**", lambda route: route.abort())
     page.get_by_role("link", name="Day", exact=True).click()
     expect(said).to_contain_text("does not answer")
+    expect(said).to_have_attribute("aria-live", "polite")
     expect(graphs.locator("canvas")).to_have_count(2)

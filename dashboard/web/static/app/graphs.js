@@ -12,6 +12,7 @@ const places = { traffic: byId("graph-traffic"), loss: byId("graph-loss") };
 let plots = [];
 let data = null;
 let asked = 0;
+let said;
 let timer;
 
 const colour = (name) => getComputedStyle(part).getPropertyValue(name).trim();
@@ -90,12 +91,16 @@ function row(one) {
   const mine = data.events.filter((event) => event.time >= one.at && event.time < one.until);
   const cells = [octets(one.bytes_in), octets(one.bytes_out), `${one.packets_in} / ${one.packets_out}`, `${one.dropped} (${percent(one.loss)})`,
     mine.map((event) => `${when(event.time)} ${event.title}`).join("; ") || "–"];
-  return make("tr", {}, make("th", { scope: "row", className: "nowrap", textContent: `${when(one.at)} – ${clock(one.until, data.range === "hour")}` }), ...cells.map((text) => make("td", { textContent: text })));
+  return make("tr", {}, make("th", { scope: "row", className: "nowrap", textContent: `${when(one.at)} – ${clock(one.until, data.range === "hour")}` }), ...cells.map((text, index) => make("td", { className: index < 4 ? "nowrap" : "", textContent: text })));
 }
 
+// Totals grow all the time; only another state or range is worth being read aloud.
 function say(state, ...parts) {
-  part.dataset.state = state;
   const place = byId("graph-said");
+  const now = `${state} ${part.dataset.range}`;
+  place.setAttribute("aria-live", now === said ? "off" : "polite");
+  said = now;
+  part.dataset.state = state;
   const text = make("span", {}, ...parts);
   if (place.innerHTML !== text.innerHTML) place.replaceChildren(...text.childNodes);
 }
