@@ -74,6 +74,9 @@ class Tunnel(RuleBasedStateMachine):
         self.before: dict[str, Counter[str]] = {name: Counter() for name in SIDES}
         self.checked = dict.fromkeys(SIDES, 0)
         self.revision = 1
+        self.unheard = (
+            False  # a delete may have been lost: nothing answers it, so what it meant may stay at the other end
+        )
         self.ended = False  # somebody has ended the tunnel at the left end, and not asked for it again
 
     # Set-up
@@ -155,11 +158,13 @@ class Tunnel(RuleBasedStateMachine):
     @rule(name=side, subnets=st.frozensets(st.integers(0, 2), min_size=1))
     def other_subnets(self, name: str, subnets: frozenset[int]) -> None:
         self.wanted[name].subnets = subnets
+        self.unheard = self.unheard or self._bad()
         self._command(name, Configure(self._document(name)))
 
     @rule(name=side, secret=st.integers(0, 1), window=st.sampled_from([64, 128]))
     def other_settings(self, name: str, secret: int, window: int) -> None:
         self.wanted[name].secret, self.wanted[name].window = secret, window
+        self.unheard = self.unheard or self._bad()
         self._command(name, Configure(self._document(name)))
 
     @rule(name=side)
@@ -226,10 +231,17 @@ class Tunnel(RuleBasedStateMachine):
             return set()
         return {SUBNETS[number] for number in left.subnets & right.subnets}
 
+    def _bad(self) -> bool:
+        return bool(self.path.cut or self.path.loss)
+
     def expect_what_is_configured(self) -> None:
         """The network is good, and both ends are there: after a while there is what is configured, and no more."""
         self.path = Path()
         self.network.run(FORGOTTEN_S)
+        self._expect_nothing_foreign()
+        if self.unheard:
+            self.network.run(PHASE2_S)
+            self.unheard = False
         if self.wanted["left"].start != "immediate" or self.ended:
             self.initiate("left")
             self.network.run(10)
@@ -245,6 +257,12 @@ class Tunnel(RuleBasedStateMachine):
         alive = [{sa.name for sa in self.peer(name).sas if sa.usable} for name in SIDES]
         if expected:
             assert alive[0] & alive[1] and all(1 <= len(names) <= 2 for names in alive), (alive, context)
+
+    def _expect_nothing_foreign(self) -> None:
+        """No end has a pair that its own configuration does not know (any more)."""
+        for name, wanted in self.wanted.items():
+            own = {SUBNETS[number] if name == "left" else SUBNETS[number][::-1] for number in wanted.subnets}
+            assert {key for key, _ in self._live(name)} <= own, (name, self._story())
 
     def _live(self, name: str) -> list[tuple[tuple[str, str], int]]:
         pairs = [pair for pair in self.peer(name).pairs if not pair.replaced]
@@ -350,3 +368,22 @@ TestTunnel.settings = settings(
     phases=[Phase.generate],  # to shrink 20 steps would take longer than a test may
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
+
+
+def test_a_change_withdraws_what_is_under_way() -> None:
+    """A quick mode of ours for a selector that has gone, and an answer of ours whose phase 1 has gone."""
+    course = Tunnel()
+    course.begin(seed=668, start="immediate")
+    course.vanish(name="right")
+    course.other_subnets(name="left", subnets=frozenset({2}))
+    course.rekey(name="right", phase=1)
+    course.come_back()
+    course.other_subnets(name="right", subnets=frozenset({0, 2}))
+    course.other_subnets(name="left", subnets=frozenset({0, 1, 2}))
+    course.rekey(name="left", phase=1)
+    course.rekey(name="right", phase=2)
+    course.vanish(name="right")
+    course.other_subnets(name="left", subnets=frozenset({1}))
+    course.calm()
+    course.nothing_outlives_its_lifetime()
+    course.the_data_path_has_what_the_protocol_has()

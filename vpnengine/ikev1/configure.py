@@ -171,3 +171,4 @@ def _renew(core: Core, peer: Peer, fresh: Peer, changed: Collection[str]) -> Non
     for pair in gone:
         pairs.remove(core, peer, pair, "ike.phase2.deleted")
     peer.wanted = {selector: at for selector, at in peer.wanted.items() if selector in peer.selectors}
+    negotiate.withdraw(core, peer, renewed=not PHASE2_FIELDS.isdisjoint(changed))

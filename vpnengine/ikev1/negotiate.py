@@ -98,9 +98,22 @@ def hand_on(core: Core, sa: IsakmpSa, everything: bool = False) -> None:
     unfinished = [exchange for exchange in sa.quick.values() if _active(exchange)]
     for exchange in list(sa.quick.values()) if everything else unfinished:
         drop_quick(core, sa, exchange)
+        quick_mode.take_back(core, sa, exchange)
     peer, current = sa.peer, sa.peer.current()
     if unfinished and current is not None and current is not sa:
         core.timers.set(("pump", current.cookies), core.now, "quick modes go on", lambda: pump(core, peer))
+
+
+def withdraw(core: Core, peer: Peer, renewed: bool) -> None:
+    """A new configuration: quick modes of ours that are under way for a selector that is gone come to nothing.
+
+    With ``renewed`` all of them have offered what does not hold any more; for those still wanted it is offered anew.
+    """
+    for sa in peer.sas:
+        for exchange in list(sa.quick.values()):
+            if _active(exchange) and (renewed or not peer.accepts(exchange.selector)):
+                drop_quick(core, sa, exchange)
+    pump(core, peer)
 
 
 def retry_later(core: Core, peer: Peer, delay: float) -> None:

@@ -108,6 +108,17 @@ def _tell_gone(core: Core, sa: IsakmpSa, spi_in: int, times: int) -> None:
     core.timers.set(("gone", spi_in), again, "delete again", lambda: _tell_gone(core, sa, spi_in, times - 1))
 
 
+def take_back(core: Core, sa: IsakmpSa, exchange: QuickExchange) -> None:
+    """The ISAKMP SA goes before the last message of a quick mode that we have answered: so does the half-open pair."""
+    peer, pair = core.pairs.get(exchange.spi_in, (None, None))
+    if exchange.role is Role.INITIATOR or peer is None or pair is None or pair.confirmed:
+        return
+    pairs.drop(core, peer, pair)
+    current = sa.peer.current()
+    if current is not None:
+        _tell_gone(core, current, exchange.spi_in, GONE_TIMES)
+
+
 def _abandon(core: Core, sa: IsakmpSa, exchange: QuickExchange) -> None:
     """Forget an exchange that came to nothing, with the inbound SA it may have installed."""
     negotiate.drop_quick(core, sa, exchange)
