@@ -157,6 +157,8 @@ def test_a_failure_says_what_to_do_and_leads_there(stack: Stack, page: Page) -> 
     page.reload()
     expect(page.locator(".log-row", has_text="initiate new phase 1 negotiation")).to_have_count(1)
     page.click(".chip-negotiation button")
+    # The list draws what is in sight, and the engine's start may be further down.
+    page.fill("#f-q", "engine started")
     expect(page.locator(".log-row", has_text="engine started")).to_have_count(1)
 
     open_failure(page, stack)
@@ -318,8 +320,10 @@ def test_the_support_bundle_has_what_happened_and_no_secret(stack: Stack, page: 
     steps = [line["step"] for one in trace["negotiations"] for line in one["lines"]]
     assert {"main 1", "main 2", "main 5"} <= set(steps)
     assert "failed to pre-process ph1 packet" in files["events.jsonl"]
-    assert json.loads(files["appliance-1/peers.jsonl"])["name"] == "Branch"
-    assert json.loads(files["appliance-1/configuration.json"])["peers"][0]["psk"] == "(secret)"
+    # Other tests of this stack add peers.
+    assert "Branch" in {json.loads(line)["name"] for line in files["appliance-1/peers.jsonl"].splitlines()}
+    peers = json.loads(files["appliance-1/configuration.json"])["peers"]
+    assert peers and {peer["psk"] for peer in peers} == {"(secret)"}
     counters = json.loads(files["appliance-1/counters.json"])
     assert counters["ike"] and counters["events"] > 3
 
