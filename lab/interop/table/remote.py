@@ -447,6 +447,7 @@ BREAKAGES = (
         theirs=_ANSWERS,
         secrets=_BOTH_SECRETS,
         engine={"xauth": {"users": [{"name": "dave", "password": PASSWORD}]}},
+        fresh=True,  # the row before has locked the address out
         found={Role.RESPONDER: Finding("ike.xauth.failed", "peer", "user")},
     ),
     client(
