@@ -66,7 +66,7 @@ export async function post(address, token, body) {
   if (answer.type === "opaqueredirect" || (answer.status === 403 && await isSignedOut())) return { error: "Your session has ended.", signIn: true };
   const isJson = (answer.headers.get("Content-Type") || "").startsWith("application/json");
   if (answer.status === 403 && !isJson) return { error: "This page is out of date. Load it again." };
-  if (answer.status === 404) return { error: "This peer has been removed. Load the page again." };
+  if (answer.status === 404) return { error: "What this page is about has been removed. Load the page again." };
   const data = isJson ? await answer.json() : {};
   if (!answer.ok) return { error: data.error || `Something went wrong on the dashboard's side (${answer.status}).` };
   return data;
