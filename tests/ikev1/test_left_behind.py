@@ -271,6 +271,8 @@ def test_who_forges_a_configured_address_does_not_hide_other_failures() -> None:
     network.run(61)
     flood(network, [offering(**OFFERS[0])], [LEFT])
     assert network.right.codes().count("ike.phase1.no_proposal") == MAX_QUIET_OF_PEER + 1
+    network.command(network.right, Configure(document(revision=2)))
+    assert not core._quiet_peers, "a peer that is removed leaves nothing behind"
 
 
 def test_strangers_do_not_take_a_configured_peers_turn_in_aggressive_mode() -> None:

@@ -82,6 +82,7 @@ def _remove(core: Core, peer: Peer) -> None:
     core.timers.cancel(("resolve", peer.id))
     core.timers.cancel(("refresh", peer.id))
     core.roster.remove(peer)
+    core.forget_said(peer.id)
     _forget_decoy(core, peer)
     del core.peers[peer.id]
 

@@ -246,6 +246,10 @@ class Core:
         table[key] = self.now
         return False
 
+    def forget_said(self, peer_id: str) -> None:
+        """A peer goes: what was said of it need not be known any more."""
+        self._quiet_peers.pop(peer_id, None)
+
     def forget_quiet(self) -> None:
         """Whoever has changed the configuration wants to hear the same news again."""
         self._quiet.clear()
