@@ -180,7 +180,7 @@ def flood(rig: Rig) -> Callable[[int], int]:
     """Sends so many large pings, and says how many were lost."""
 
     def send(count: int) -> int:
-        command = ["ping", "-q", "-n", "-c", str(count), "-i", "0.005", "-s", "1300", "-w", "30", FAR_HOST]
+        command = ["ping", "-q", "-n", "-c", str(count), "-i", "0.005", "-s", "1300", "-W", "2", FAR_HOST]
         return parse_ping(rig.topology.lan.run(*command, check=False, timeout=60).stdout).lost
 
     return send
