@@ -10,6 +10,7 @@ from django.db import transaction
 from dashboard.audit import services as audit
 from dashboard.core import keyring
 from dashboard.fleet import selectors as fleet
+from dashboard.fleet import services as fleet_services
 from dashboard.publish import services as publishing
 from dashboard.sitevpn import words
 from dashboard.sitevpn.models import LocalSubnet, Peer, SiteVpn, VpnUser
@@ -140,6 +141,7 @@ def public_address(site_id: int) -> str:
 @transaction.atomic
 def save_public_address(site_id: int, address: str) -> None:
     """Keep the public address of a site; it is told to other gateways, and changes no tunnel."""
+    fleet_services.lock_site(site_id)
     before = {"public_address": public_address(site_id)}
     SiteVpn.objects.update_or_create(site_id=site_id, defaults={"public_address": address})
     _note(site_id, "site's public address", "changed", address, "", before, {"public_address": address})
@@ -208,9 +210,13 @@ def save_peer(
     :raises Refused: if the resulting configuration is not valid; nothing is saved then.
     :raises EditConflict: if the row has been saved since the form was opened.
     """
-    if peer.pk and expected_edit is not None:
-        present = Peer.objects.get(pk=peer.pk).edit
-        if present != expected_edit:
+    fleet_services.lock_site(peer.site_id)
+    if peer.pk:
+        present = Peer.objects.filter(pk=peer.pk).values_list("edit", flat=True).first()
+        if present is None:
+            message = "Somebody else has removed this peer meanwhile; enter it as a new one."
+            raise Refused([Problem(field="", rule="removed", message=message)])
+        if expected_edit not in (None, present):
             raise EditConflict
         peer.edit = present + 1
     twin = _twin(peer.site_id, peer.name, peer.pk)
@@ -298,6 +304,7 @@ def save_user(site_id: int, name: str, password: str, author_id: int | None) -> 
 
     :raises Refused: if the name or the password cannot be used; nothing is saved then.
     """
+    fleet_services.lock_site(site_id)
     user = VpnUser.objects.filter(site_id=site_id, name=name).first() or VpnUser(site_id=site_id, name=name)
     owner = f"user:{user.uuid}"
     user.password_version = publishing.store_secret(password, owner)
@@ -317,6 +324,7 @@ def delete_user(user: VpnUser, author_id: int | None) -> None:
     :raises Refused: if a peer would be left without anybody who may come in.
     """
     site_id, name = user.site_id, user.name
+    fleet_services.lock_site(site_id)
     _note(site_id, "VPN user", "removed", name, user.uuid, audit.snapshot(user), {})
     user.delete()
     publish_site(site_id, author_id, f"User {name} removed")
@@ -326,6 +334,7 @@ def delete_user(user: VpnUser, author_id: int | None) -> None:
 def delete_peer(peer: Peer, author_id: int | None) -> None:
     """Remove a peer; its tunnel goes down."""
     site_id, name = peer.site_id, peer.name
+    fleet_services.lock_site(site_id)
     _note(site_id, "peer", "removed", name, peer.uuid, audit.snapshot(peer), {})
     peer.delete()
     publish_site(site_id, author_id, f"Peer {name} removed")
@@ -337,6 +346,7 @@ def save_subnets(site_id: int, rows: list[tuple[str, str, bool]], author_id: int
 
     :raises Refused: if a peer's tunnel would not be valid any more; nothing is saved then.
     """
+    fleet_services.lock_site(site_id)
     before = _subnets_in_words(site_id)
     LocalSubnet.objects.filter(site_id=site_id).delete()
     LocalSubnet.objects.bulk_create(
