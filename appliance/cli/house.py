@@ -25,9 +25,11 @@ ROOMS: dict[str, tuple[str, ...]] = {
     ),
     "vpnengine.daemon": ("vpnengine",),
     "lab": ("vpnengine.contract",),
-    "dashboard": ("vpnengine.contract",),
+    "dashboard": ("vpnengine.contract", "box.contract", "box.archive"),
+    "box.contract": ("vpnengine.contract",),
+    "box": ("vpnengine.contract",),
 }
-_OURS = ("vpnengine", "dashboard", "appliance", "lab", "tests")
+_OURS = ("vpnengine", "dashboard", "appliance", "box", "lab", "tests")
 _PURE = ("vpnengine.isakmp", "vpnengine.ikev1", "vpnengine.esp")
 _IMPURE = {"socket", "asyncio", "threading", "time", "random", "os", "logging", "subprocess"}
 # Secrets at rest, and what an administrator uploads, are the dashboard's; all else about cryptography is in one room.
@@ -83,7 +85,7 @@ def _imports(source: str) -> Iterator[str]:
 
 
 def _python_files(root: Path) -> Iterator[Path]:
-    for room in ("vpnengine", "dashboard", "appliance", "lab"):
+    for room in ("vpnengine", "dashboard", "appliance", "box", "lab"):
         yield from sorted(p for p in (root / room).rglob("*.py") if "migrations" not in p.parts)
 
 

@@ -32,6 +32,9 @@ def test_sizes() -> None:
         ("dashboard.fleet.services", "vpnengine.daemon.client"),
         ("dashboard.fleet.services", "dashboard.sitevpn.models"),
         ("lab.net", "appliance.paths"),
+        ("box.network.applier", "dashboard.core"),
+        ("box.contract.network", "box.network.files"),
+        ("dashboard.fleet.services", "box.network.applier"),
     ],
 )
 def test_a_breach_is_noticed(module: str, imported: str) -> None:

@@ -1,0 +1,1 @@
+"""What crosses the border of the box: the document of its networks, and how it is refused."""
