@@ -7,6 +7,7 @@ from django.urls import include, path
 urlpatterns = [
     path("", include("dashboard.web.urls")),
     path("", include("dashboard.accounts.urls")),
+    path("", include("dashboard.fleet.urls")),
     path("", include("dashboard.audit.urls")),
     path("", include("dashboard.api.urls")),
     path("", include("dashboard.sitevpn.urls")),

@@ -11,6 +11,7 @@ from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.shortcuts import redirect, render
+from django.utils import timezone
 
 from dashboard.accounts import selectors
 from dashboard.accounts.access import Access, access_for
@@ -18,6 +19,7 @@ from dashboard.api import gate
 from dashboard.core import actor
 from dashboard.core.permissions import is_by_key, needs_of
 from dashboard.core.roles import SITE_PERMISSIONS, Permission, SiteRole, who_could
+from dashboard.core.zones import zone_of
 
 AT_SITE = SITE_PERMISSIONS[SiteRole.FULL]
 
@@ -30,7 +32,8 @@ class Permissions:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         request.access = Access()
-        with actor.acting(_actor(request)):
+        # A time zone holds for one request alone: the thread serves others afterwards.
+        with actor.acting(_actor(request)), timezone.override(None):
             return self._get_response(request)
 
     def process_view(
@@ -41,6 +44,7 @@ class Permissions:
             return self._by_key(request, view, kwargs)
         if request.user.is_authenticated:
             request.access = access_for(request.user.pk, request.session)
+            timezone.activate(zone_of(request.access.organization, request.access.site))
         declared = needs_of(view)
         if declared is None:
             return refusal(request, "This page declares no permission, so it is closed.")

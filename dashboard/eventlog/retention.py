@@ -1,13 +1,14 @@
-"""How long events are kept: so many rows, and so many days.
+"""How long events are kept: so many rows, and so many days, of the system and, if less, of an organization.
 
 SQLite deletes an organization's oldest rows. PostgreSQL drops whole days of all organizations, oldest first: those that
-are too old, and those beyond which the newer days have the allowed number of rows. What is gone is said as a gap: the
-oldest kept number stands in ``Sequence.first``.
+are too old, and those beyond which the newer days have the allowed number of rows; of an organization with limits of
+its own the oldest rows are deleted, too. What is gone is said as a gap: ``Sequence.first`` is the oldest kept number.
 """
 
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 
 from django.conf import settings
 from django.db import connection, transaction
@@ -16,31 +17,64 @@ from django.db.models import Min
 from dashboard.eventlog import storage
 from dashboard.eventlog.models import EventSpan, Sequence
 from dashboard.eventlog.walk import HOUR
+from dashboard.fleet import selectors as fleet
 
 SLACK = 1_000
 EVERY_S = 60.0
 _looked = 0.0
+_swept = 0.0
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What is kept: at most ``rows``, of at most ``days`` (0: no limit); ``own`` if the organization has said so."""
+
+    rows: int
+    days: int
+    own: bool
+
+
+def kept(organization_id: int) -> Kept:
+    """The limits of an organization: its own, as far as they are not beyond those of the system."""
+    days, rows = fleet.kept_events(organization_id)
+    most, longest = settings.CULVERT_EVENT_ROWS, settings.CULVERT_EVENT_DAYS
+    return Kept(
+        rows=min(most, rows or most),
+        days=min(longest or days or 0, days or longest or 0),
+        own=days is not None or rows is not None,
+    )
 
 
 def enforce(sequence: Sequence) -> None:
     """Cut off what is no longer kept of the organization that was just written to."""
     global _looked
-    if connection.vendor != "postgresql":
-        _cut(sequence)
-    elif time.monotonic() - _looked >= EVERY_S:
+    limits = kept(sequence.organization_id)
+    if connection.vendor != "postgresql" or limits.own:
+        _cut(sequence, limits)
+    if connection.vendor == "postgresql" and time.monotonic() - _looked >= EVERY_S:
         _looked = time.monotonic()
         drop_old_days()
 
 
-def _cut(sequence: Sequence) -> None:
-    oldest = sequence.last - settings.CULVERT_EVENT_ROWS + 1
-    if settings.CULVERT_EVENT_DAYS:
+def sweep() -> None:
+    """The same for every organization, once a minute: settings change, and time passes where nothing happens."""
+    global _swept
+    if time.monotonic() - _swept < EVERY_S:
+        return
+    _swept = time.monotonic()
+    for sequence in Sequence.objects.order_by("pk"):
+        enforce(sequence)
+
+
+def _cut(sequence: Sequence, limits: Kept) -> None:
+    oldest = sequence.last - limits.rows + 1
+    if limits.days:
         # Hours that are wholly too old; a late event of such an hour goes when its neighbours go.
-        kept = EventSpan.objects.filter(
-            organization_id=sequence.organization_id, hour__gte=_oldest_hour(), last__gte=sequence.first
+        found = EventSpan.objects.filter(
+            organization_id=sequence.organization_id, hour__gte=_oldest_hour(limits.days), last__gte=sequence.first
         ).aggregate(Min("first"))["first__min"]
-        oldest = max(oldest, sequence.last + 1 if kept is None else kept)
-    if oldest < sequence.first + SLACK and not (settings.CULVERT_EVENT_DAYS and oldest > sequence.first):
+        oldest = max(oldest, sequence.last + 1 if found is None else found)
+    if oldest < sequence.first + SLACK and not (limits.days and oldest > sequence.first):
         return
     # First it is said, then it is done: nobody looks for rows that are being deleted.
     with transaction.atomic():
@@ -49,8 +83,8 @@ def _cut(sequence: Sequence) -> None:
     storage.delete_before(connection, sequence.organization_id, oldest)
 
 
-def _oldest_hour() -> int:
-    return int((time.time() - settings.CULVERT_EVENT_DAYS * storage.DAY) // HOUR)
+def _oldest_hour(days: int) -> int:
+    return int((time.time() - days * storage.DAY) // HOUR)
 
 
 def drop_old_days() -> list[int]:
@@ -93,7 +127,7 @@ def _forget(day: int) -> None:
     with transaction.atomic():
         EventSpan.objects.filter(hour__lt=(day + 1) * storage.DAY // HOUR).delete()
         for sequence in Sequence.objects.select_for_update():
-            kept = EventSpan.objects.filter(organization_id=sequence.organization_id).aggregate(Min("first"))
-            first = kept["first__min"]
+            found = EventSpan.objects.filter(organization_id=sequence.organization_id).aggregate(Min("first"))
+            first = found["first__min"]
             sequence.first = max(sequence.first, sequence.last + 1 if first is None else first)
             sequence.save(update_fields=["first"])

@@ -144,6 +144,7 @@ class Writer:
                     self.prepare()
                     ready = True
                 self.step()
+                retention.sweep()
             except redis.RedisError as error:
                 log.warning("Redis is away (%s); waiting", type(error).__name__)
                 ready = False

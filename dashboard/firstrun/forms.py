@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zoneinfo
 from typing import Any
 
 from django import forms
@@ -10,6 +9,7 @@ from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 
 from dashboard.core.subnets import parse_subnets
+from dashboard.core.zones import zones
 from vpnengine.contract.authentication import MIN_PSK_LENGTH
 
 
@@ -62,11 +62,3 @@ class FirstPeerForm(forms.Form):
         if not found:
             raise ValidationError(_("Enter at least one subnet, like 10.2.0.0/24."))
         return found
-
-
-def zones() -> list[str]:
-    """The time zones that people choose from: UTC first, then by continent and city."""
-    return [
-        "UTC",
-        *sorted(name for name in zoneinfo.available_timezones() if "/" in name and not name.startswith("Etc/")),
-    ]

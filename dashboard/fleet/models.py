@@ -15,6 +15,9 @@ class Organization(models.Model):
 
     uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     name = models.CharField(max_length=80)
+    time_zone = models.CharField(max_length=64, blank=True, help_text="of sites that name none; empty is UTC")
+    event_days = models.PositiveIntegerField(null=True, help_text="how long events are kept; none: as the system does")
+    event_rows = models.PositiveBigIntegerField(null=True, help_text="how many events are kept, likewise")
     members = models.ManyToManyField(settings.AUTH_USER_MODEL, through="Membership", related_name="organizations")
 
     def __str__(self) -> str:

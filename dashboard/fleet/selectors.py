@@ -140,6 +140,12 @@ def places(organization_id: int, sites: Iterable[int]) -> list[tuple[str, str, s
     return [(str(uuid), name, str(site), site_name) for uuid, name, site, site_name in rows]
 
 
+def kept_events(organization_id: int) -> tuple[int | None, int | None]:
+    """How many days and how many rows of events an organization wants to keep; None: as the system does."""
+    row = Organization.objects.filter(pk=organization_id).values_list("event_days", "event_rows").first()
+    return row or (None, None)
+
+
 def organization_ids() -> list[int]:
     """Every organization, for workers."""
     return list(Organization.objects.order_by("id").values_list("id", flat=True))

@@ -41,6 +41,26 @@ def describe_site(site: Site, *, name: str, time_zone: str) -> None:
     )
 
 
+@transaction.atomic
+def describe_organization(
+    organization: Organization, *, name: str, time_zone: str, event_days: int | None, event_rows: int | None
+) -> None:
+    """Say what an organization is called, its IANA time zone, and how long its events are kept (None: as ever)."""
+    present = Organization.objects.select_for_update().get(pk=organization.pk)
+    before = audit.snapshot(present)
+    present.name, present.time_zone, present.event_days, present.event_rows = name, time_zone, event_days, event_rows
+    present.save(update_fields=["name", "time_zone", "event_days", "event_rows"])
+    audit.record(
+        organization_id=present.pk,
+        kind="organization",
+        verb="changed",
+        name=name,
+        object_id=present.uuid,
+        before=before,
+        after=audit.snapshot(present),
+    )
+
+
 def lock_site(site_id: int) -> None:
     """Make others who change the same site wait until this transaction has ended.
 

@@ -7,6 +7,7 @@ from typing import Any
 from django.http import HttpRequest
 from django.utils.functional import SimpleLazyObject
 
+from dashboard.core.zones import zone_of
 from dashboard.publish import changes
 from dashboard.publish import selectors as publishing
 from dashboard.web import navigation
@@ -21,7 +22,7 @@ def frame(request: HttpRequest) -> dict[str, Any]:
         "menu": navigation.sections(page, request.access.may),
         "search_url": navigation.address("search"),
         "where": request.access.site,
-        "zone": (request.access.site.time_zone if request.access.site else "") or "UTC",
+        "zone": zone_of(request.access.organization, request.access.site),
         "pending_change": SimpleLazyObject(lambda: _pending(request)),
         "change": {"choices": changes.CONFIRM_MINUTES, **vars(changes.present())},
     }

@@ -81,6 +81,7 @@ PAGES: dict[str, Visit] = {
     "configuration-revision": Visit(lambda stack: (1,)),
     "events": Visit(drawn=".log-row"),
     "mfa_index": Visit(),
+    "organization": Visit(),
     "other-side": Visit(newest_uuid("sitevpn_peer")),
     "overview": Visit(drawn=".topology"),
     "peer": Visit(newest_uuid("sitevpn_peer")),

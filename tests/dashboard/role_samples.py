@@ -195,6 +195,7 @@ BODIES: dict[str, Callable[[World], dict[str, Any]]] = {
     "administrator": lambda world: {"role": "full"},
     "invitation": lambda world: {"name": "New", "password": "a-long-passphrase-9"},
     "peers-bulk": lambda world: {"peer": str(world.peer.uuid), "action": "disable"},
+    "organization": lambda world: {"name": "O", "time_zone": "Europe/Zurich", "event_days": "30", "event_rows": "5000"},
     "other-side": lambda world: {"address": "198.51.100.7"},
     "tools": lambda world: {"kind": "ping", "target": "192.0.2.2", "count": "3"},
     "switch": lambda world: {"place": f"{world.site.organization.uuid}/{world.site.uuid}"},

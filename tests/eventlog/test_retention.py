@@ -65,6 +65,25 @@ def test_rows(home: Appliance, now: float, settings: Any) -> None:
     assert kept == last - first + 1 and 2_000 <= kept <= 3_000
 
 
+def test_an_organization_keeps_less(home: Appliance, now: float) -> None:
+    """On PostgreSQL as well, where the days of the others stay."""
+    four_days(home, now)
+    home.site.organization.event_rows = 2_000
+    home.site.organization.save()
+    retention._swept = 0.0
+    retention.sweep()
+    assert selectors.bounds(home.site.organization_id) == (4_001, 6_000)
+    assert EventRow.objects.count() == 2_000
+    home.site.organization.event_days = 1
+    home.site.organization.save()
+    retention._swept = 0.0
+    retention.sweep()
+    first, last = selectors.bounds(home.site.organization_id)
+    # In the first hour of a day the hours of yesterday's events are not wholly too old yet.
+    assert last == 6_000 and first == (4_501 if now % DAY >= 3_600 else 4_001)
+    assert EventRow.objects.count() == last - first + 1
+
+
 def test_the_next_event_after_everything_went(home: Appliance, now: float, settings: Any) -> None:
     settings.CULVERT_EVENT_DAYS = 2
     write(home, [make_event(n, time=now - 9 * DAY) for n in range(1_500)])

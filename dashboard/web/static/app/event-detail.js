@@ -2,6 +2,7 @@
 import { byId, copyButton, fill, make } from "./dom.js";
 import { about, evidenceName, letter, linked, there, whenReady } from "./explain.js";
 import { SIDES, ago } from "./words.js";
+import { inUtc, stamp, zoneName } from "./zone.js";
 
 const FIELDS = { code: "Code", severity: "Severity", phase: "Phase", side: "Side to look at", local: "Local address", remote: "Remote address",
   cookies: "ISAKMP SA", negotiation: "Negotiation", spi_in: "SPI in", spi_out: "SPI out", selector_local: "Local subnet",
@@ -57,10 +58,11 @@ export function show(event) {
   shown = event;
   const known = about(event.code);
   const peer = event.peer_id && peerExists(event.peer_id) ? event.peer_id : null;
-  const at = new Date(event.time * 1000);
+  const ms = event.time * 1000;
+  const at = new Date(ms);
   byId("d-title").textContent = known.title || event.text;
   byId("d-text").textContent = event.text;
-  byId("d-when").replaceChildren(make("time", { dateTime: at.toISOString(), textContent: at.toLocaleString(), title: at.toISOString() }), ` · ${ago(event.time)}`,
+  byId("d-when").replaceChildren(make("time", { dateTime: at.toISOString(), textContent: `${stamp(ms)} ${zoneName(ms)}`, title: inUtc(ms) }), ` · ${ago(event.time)}`,
     ...(event.peer ? [" · ", peer ? make("a", { href: `/vpn/peers/${peer}/`, textContent: event.peer }) : event.peer] : []));
   const hint = event.hint || "";
   section("d-cause", known.cause ? [known.cause, ...(SURE[known.confidence] ? [" ", SURE[known.confidence]] : [])] : [], (hint && SIDES[event.side]) || "");

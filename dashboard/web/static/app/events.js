@@ -8,6 +8,7 @@ import * as filters from "./log/filters.js";
 import { Grid } from "./log/grid.js";
 import { Groups } from "./log/groups.js";
 import { MOST_ROWS, Store } from "./log/store.js";
+import { clock, inUtc, stamp } from "./zone.js";
 
 const log = byId("log");
 const narrow = matchMedia("(max-width: 640px)");
@@ -33,13 +34,14 @@ function cell(name, text) {
 const words = (event) => (byId("plain").checked && about(event.code).title) || event.text;
 
 function render(row, { event, group, level, open }) {
-  const at = new Date(event.time * 1000);
+  const at = event.time * 1000;
   row.dataset.severity = group ? group.worst : event.severity;
   row.dataset.seq = event.seq;
   row.classList.toggle("within", level > 1);
   const text = cell("text", words(event));
   if (group) text.prepend(make("span", { className: "fold-group", textContent: open ? "▾" : "▸" }), make("span", { className: "badge count", textContent: `${group.events.length} events` }), " ");
-  row.replaceChildren(cell("time", narrow.matches ? at.toLocaleTimeString() : at.toLocaleString()), cell("sev", row.dataset.severity), cell("peer", event.peer || "–"), text);
+  row.replaceChildren(cell("time", narrow.matches ? clock(at) : stamp(at)), cell("sev", row.dataset.severity), cell("peer", event.peer || "–"), text);
+  row.firstChild.title = inUtc(at);
   row.title = event.text;
   if (groups.grouped) row.setAttribute("aria-level", level); else row.removeAttribute("aria-level");
   if (group) row.setAttribute("aria-expanded", Boolean(open)); else row.removeAttribute("aria-expanded");

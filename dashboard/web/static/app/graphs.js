@@ -2,6 +2,7 @@
 import uPlot from "../vendor/uplot.js";
 import { byId, isSignedOut, make, signInLink } from "./dom.js";
 import { octets } from "./words.js";
+import { clock as wall, month, zone } from "./zone.js";
 
 const EVERY_MS = { hour: 10_000, day: 60_000, week: 60_000 };
 const SIGNS = { error: ["✕", "--loss"], warning: ["▲", "--out"], notice: ["●", "--good"] };
@@ -16,9 +17,8 @@ let said;
 let timer;
 
 const colour = (name) => getComputedStyle(part).getPropertyValue(name).trim();
-const two = (n) => String(n).padStart(2, "0");
-const clock = (at, seconds) => { const d = new Date(at * 1000); return `${two(d.getHours())}:${two(d.getMinutes())}${seconds ? `:${two(d.getSeconds())}` : ""}`; };
-const day = (at) => new Date(at * 1000).toLocaleDateString(undefined, { day: "numeric", month: "short" });
+const clock = (at, seconds) => wall(at * 1000).slice(0, seconds ? 8 : 5);
+const day = (at) => month(at * 1000);
 const when = (at) => (data.range === "hour" ? clock(at, true) : `${day(at)} ${clock(at)}`);
 const percent = (n) => (n === null || n === undefined ? "–" : `${Number(n.toPrecision(3))} %`);
 const rate = (n) => (n < 1e3 ? `${Math.round(n)} bit/s` : n < 1e6 ? `${+(n / 1e3).toPrecision(3)} kbit/s` : n < 1e9 ? `${+(n / 1e6).toPrecision(3)} Mbit/s` : `${+(n / 1e9).toPrecision(3)} Gbit/s`);
@@ -65,7 +65,8 @@ function options(place, series, values, range) {
     cursor: { sync: { key: "peer" }, drag: { x: false, y: false }, y: false, points: { show: false } },
     scales: { x: { time: true, range: () => [data.begin, data.end] }, y: { range } },
     axes: [{ ...axis, values: timeLabels }, { ...axis, size: 84, space: 30, values: (plot, splits) => splits.map(values) }],
-    series: [{}, ...series], hooks: { draw: [overlay], setCursor: [point] },
+    series: [{}, ...series], tzDate: (at) => uPlot.tzDate(new Date(at * 1000), zone),
+    hooks: { draw: [overlay], setCursor: [point] },
   };
 }
 

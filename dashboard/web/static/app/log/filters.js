@@ -1,5 +1,6 @@
 // What the log is to show: kept in the address, shown in the form and as chips that can be taken off.
 import { byId, make } from "../dom.js";
+import { fromField, toField } from "../zone.js";
 
 const form = byId("filters");
 const LISTS = ["type", "not", "peer", "site", "appliance"];
@@ -8,11 +9,7 @@ const KNOWN = ["q", "severity", "from", "to", "negotiation", ...LISTS];
 const names = JSON.parse(byId("names").dataset.names || "{}");
 const state = { lists: {}, negotiation: "", from: "", to: "", changed: () => {} };
 
-const local = (text) => {
-  const at = new Date(text);
-  return Number.isNaN(at.getTime()) ? "" : new Date(at.getTime() - at.getTimezoneOffset() * 60000).toISOString().slice(0, 19);
-};
-export const utc = (text) => (text ? new Date(text).toISOString().replace(".000", "") : "");
+export { fromField as utc };
 
 // The address in, the form out.
 export function read() {
@@ -40,8 +37,8 @@ function setRange(from, to) {
   const preset = !to && [...select.options].some((option) => option.value === from);
   select.value = preset ? from : "custom";
   byId("custom-range").hidden = preset;
-  byId("f-from").value = preset ? "" : local(from);
-  byId("f-to").value = local(to);
+  byId("f-from").value = preset ? "" : toField(from);
+  byId("f-to").value = toField(to);
 }
 
 // The fields of an address that says what is shown; empty ones are left out.
@@ -164,7 +161,7 @@ export function start(changed, codes) {
     return changed();
   });
   for (const [id, name] of [["f-from", "from"], ["f-to", "to"]]) {
-    byId(id).addEventListener("change", ({ target }) => { state[name] = utc(target.value); changed(); });
+    byId(id).addEventListener("change", ({ target }) => { state[name] = fromField(target.value); changed(); });
   }
   form.addEventListener("submit", (event) => { event.preventDefault(); clearTimeout(typing); changed(); });
   for (const input of form.querySelectorAll("[data-picks]")) {
