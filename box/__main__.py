@@ -27,8 +27,11 @@ def main(arguments: list[str] | None = None) -> int:
     certificate = commands.add_parser("certificate", help="make or renew the certificate; exit code 0")
     certificate.add_argument("--name", action="append", default=[], help="a further host name or address")
     certificate.add_argument("--group", default="", help="the group that may read certificate and key")
+    console = commands.add_parser("console", help="the menu, on this terminal")
+    console.add_argument("--socket", type=Path, default=Path("/run/culvert/network.sock"))
+    console.add_argument("--claim", type=Path, default=Path("/run/culvert/claim"), help="the file with the claim code")
     options = parser.parse_args(arguments)
-    command = {"network": _network, "certificate": _certificate}[options.command]
+    command = {"network": _network, "certificate": _certificate, "console": _console}[options.command]
     try:
         return command(options)
     except Refused as refused:
@@ -73,6 +76,12 @@ def _certificate(options: argparse.Namespace) -> int:
     said = {"fingerprint": made.fingerprint, "not_after": made.not_after.isoformat(), "renewed": made.is_new}
     print(json.dumps(said | {"names": made.names, "paths": [str(path) for path in certificates.paths(directory)]}))
     return 0
+
+
+def _console(options: argparse.Namespace) -> int:
+    from box import console
+
+    return console.main(options.state, options.socket, options.claim)
 
 
 def addresses() -> list[str]:

@@ -255,14 +255,6 @@ def _reaches(address: str) -> bool:
     return _at("lan", "ping", "-c1", "-W2", "-i0.2", address).returncode == 0
 
 
-OFFER = """
-from scapy.all import BOOTP, DHCP, IP, UDP, Ether, srp1, conf
-conf.checkIPaddr = False
-ask = Ether(dst="ff:ff:ff:ff:ff:ff") / IP(src="0.0.0.0", dst="255.255.255.255") / UDP(sport=68, dport=67)
-ask /= BOOTP(chaddr=bytes.fromhex("020000000001"), xid=7) / DHCP(options=[("message-type", "discover"), "end"])
-answer = srp1(ask, iface="p0", timeout=8, verbose=False)
-print(answer[BOOTP].yiaddr, dict(o for o in answer[DHCP].options if isinstance(o, tuple))["router"])
-"""
 LISTEN = """
 from scapy.all import sniff, ICMP
 for one in sniff(iface="p0", timeout=8, lfilter=lambda p: ICMP in p and p[ICMP].type == 8, count=2):
@@ -277,9 +269,9 @@ def test_an_address_that_cuts_one_off_comes_back(place: InNamespace, tmp_path: P
     applier = Applier(tmp_path / "root", tmp_path / "state", place, clock)
     applier.start(Desired(parse_network(static(vlans=[])), ("10.2.0.0/24",)))
     assert _reaches("192.168.1.1")
-    offered = _at("lan", sys.executable, "-c", OFFER)
-    assert "192.168.1.1" in offered.stdout, offered.stderr + (tmp_path / "root/log").read_text()
-    assert offered.stdout.split()[1] == "192.168.1.1"
+    offered = _at("lan", sys.executable, "-m", "box.dhcp_probe", "p0")
+    assert offered.stdout == "192.168.1.1\n", offered.stderr + (tmp_path / "root/log").read_text()
+    assert _at("wan", sys.executable, "-m", "box.dhcp_probe", "p0").stdout == "\n"
     # What goes out is translated; what belongs into a tunnel does not go out in clear.
     space = f"cvb{os.getpid() % 100000}wan"
     listener = subprocess.Popen(
