@@ -20,6 +20,9 @@ from lab.guest.channel import ALLOWANCE_S, Channel
 from lab.net import COMMAND_S, LabError, Namespace
 
 QEMU = "qemu-system-x86_64"
+# Whoever boots a guest may be killed without a chance to end it. The kernel then does (PR_SET_PDEATHSIG), counting the
+# end of the thread that called start() as well.
+_WITH_PARENT = ("setpriv", "--pdeathsig", "KILL")
 BOOT_S = 200.0
 """Until the agent answers; about 8 s on two idle cores."""
 # The time stamp counters of two emulated processors need not agree, so that time comes from the machine's timer.
@@ -121,7 +124,7 @@ class Guest:
         prefix = self.namespace.exec_prefix() if self.namespace else []
         # KVM is not used even where it is: the guest behaves alike everywhere.
         command = [
-            *(*prefix, QEMU, "-nodefaults", "-no-user-config", "-no-reboot", "-nographic"),
+            *(*_WITH_PARENT, *prefix, QEMU, "-nodefaults", "-no-user-config", "-no-reboot", "-nographic"),
             *("-machine", "q35", "-accel", "tcg,thread=multi", "-cpu", "max"),
             *("-smp", "2", "-m", str(self.memory_mb), "-kernel", str(made.kernel), "-initrd", str(initramfs)),
             *("-append", _APPEND),

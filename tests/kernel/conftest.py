@@ -7,19 +7,30 @@ from collections.abc import Iterator
 
 import pytest
 
-from lab.guest.machine import Guest
-from lab.net import LabError
+from lab.guest.machine import Guest, Nic
+from lab.net import LabError, Namespace, destroy
 from tests.kernel.suites import Suites
 
 MEMORY_MB = 1536  # several suites at once
+LAB, CARD = "tap", "tap-guest"
 
 
 @pytest.fixture(scope="session")
-def booted() -> Iterator[Guest]:
-    """The guest alone."""
+def gateway() -> Iterator[Namespace]:
+    """A namespace of the host, in which the guest's network card ends as ``tap-guest``."""
     if os.geteuid():
         pytest.fail("the guest is built and booted as root; run it with sudo, or leave it out with --no-guest")
-    machine = Guest(memory_mb=MEMORY_MB)
+    destroy(LAB)
+    made = Namespace(LAB, "gateway")
+    made.create()
+    yield made
+    destroy(LAB)
+
+
+@pytest.fixture(scope="session")
+def booted(gateway: Namespace) -> Iterator[Guest]:
+    """The guest alone."""
+    machine = Guest(gateway, (Nic(CARD),), MEMORY_MB)
     try:
         machine.start()
     except LabError as error:
@@ -40,5 +51,5 @@ def suites(booted: Guest, request: pytest.FixtureRequest) -> Iterator[Suites]:
 
 @pytest.fixture(scope="session")
 def guest(booted: Guest, suites: Suites) -> Guest:
-    """The booted guest, without network cards: its tests make namespaces inside it."""
+    """The booted guest; its tests make namespaces inside it. Its card, ``eth0``, is for ``test_tap.py``."""
     return booted

@@ -2,6 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
 
 from lab.guest.machine import Guest
@@ -33,3 +41,39 @@ def test_the_kernel_takes_an_esp_state(guest: Guest) -> None:
     key = "0x" + "11" * 20
     guest.shell(f"ip xfrm state add src 10.0.0.1 dst 10.0.0.2 proto esp spi 7 aead 'rfc4106(gcm(aes))' {key} 128")
     assert "rfc4106(gcm(aes))" in guest.shell("ip xfrm state; ip xfrm state flush")
+
+
+# A process that is about to wait for its guest, and never will.
+_KILLED = """
+import time
+from lab.guest import machine
+guest = machine.Guest(memory_mb=512)
+def connect(self, until):
+    print(guest._process.pid, guest._directory, flush=True)
+    time.sleep(60)
+machine.Channel.connect = connect
+guest.start()
+"""
+
+
+def test_it_ends_with_whoever_booted_it() -> None:
+    """A test run that is killed outright leaves no machine behind."""
+    with subprocess.Popen((sys.executable, "-c", _KILLED), stdout=subprocess.PIPE, text=True) as booting:
+        assert booting.stdout is not None
+        pid, directory = booting.stdout.readline().split()
+        try:
+            machine = Path("/proc", pid)
+            wait(lambda: "qemu-system" in (machine / "cmdline").read_text().split("\0")[0])
+            booting.send_signal(signal.SIGKILL)
+            booting.wait(10)
+            wait(lambda: not machine.exists())
+        finally:
+            booting.kill()
+            shutil.rmtree(directory, ignore_errors=True)
+
+
+def wait(condition: Callable[[], bool], seconds: float = 20) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come to pass"
+        time.sleep(0.05)

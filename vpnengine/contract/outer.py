@@ -21,7 +21,7 @@ class OuterPolicy(Model):
     what fits the path, a number of octets, or “off”. ``copy_dscp`` shows outside which class a packet is of.
 
     The Python data path keeps to none of these; its kernel fragments ESP packets. The kernel's IPsec copies or clears
-    DF, fragments ESP packets, heeds ``copy_dscp``, and looks at no TCP segments.
+    DF, fragments ESP packets, and heeds ``copy_dscp``; there, nftables lowers segment sizes if the host has it.
     """
 
     dont_fragment: Literal["copy", "set", "clear"] = "copy"

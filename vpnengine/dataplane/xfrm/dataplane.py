@@ -36,6 +36,7 @@ from vpnengine.dataplane.xfrm.interfaces import Interfaces
 from vpnengine.dataplane.xfrm.netlink import Events, Netlink, Received
 from vpnengine.dataplane.xfrm.policies import Serving
 from vpnengine.dataplane.xfrm.sad import Sa
+from vpnengine.dataplane.xfrm.segments import SegmentSizes
 from vpnengine.dataplane.xfrm.spd import PolicyDatabase, Row
 from vpnengine.dataplane.xfrm.structs import SaId
 from vpnengine.dataplane.xfrm.writer import StateWriter
@@ -69,6 +70,7 @@ class KernelDataPlane(DataPlane):
         self._remains: Remains | None = None
         self._settings = Settings()
         self._interfaces = Interfaces()
+        self._segments = SegmentSizes()
         self._by_spi: dict[int, Sa] = {}
         self._by_id: dict[SaId, Sa] = {}
         self._by_peer: dict[str, dict[int, Sa]] = {}
@@ -128,6 +130,7 @@ class KernelDataPlane(DataPlane):
             self._events.close()
             self._events = None
         await self._stop_work()
+        await self._segments.close()
         if self._routes is not None:
             await asyncio.to_thread(self._routes.close)
             await asyncio.to_thread(self._interfaces.close)
@@ -213,6 +216,7 @@ class KernelDataPlane(DataPlane):
     def _end_adoption(self) -> None:
         if self._remains is not None and self._spd is not None:
             self._spd.serve(self._remains.remove_all())
+            self._segments.write()  # also what a killed engine has left, and nobody wants
 
     def set_addresses(self, addresses: Iterable[str]) -> None:
         """Give the device these addresses, and no others of ours."""
@@ -228,7 +232,8 @@ class KernelDataPlane(DataPlane):
 
     def conditions(self) -> tuple[str, ...]:
         """What the kernel refuses."""
-        found = (self._routes and self._routes.problem, self._interfaces.problem, self._spd and self._spd.problem)
+        parts = (self._routes, self._interfaces, self._spd, self._segments)
+        found = (part.problem for part in parts if part is not None)
         refused = self._writer.problems(self._spd.peers) if self._writer and self._spd else ()
         return (*(problem for problem in found if problem), *refused)
 
@@ -266,6 +271,7 @@ class KernelDataPlane(DataPlane):
 
     def _begin_to_send(self, sa: Sa) -> None:
         sa.sending = True
+        self._segments.add(sa.reqid, sa.pair)
         self._by_id[states.identity(sa.pair, False)] = sa
         carried = [row for row in self._rows_of(sa) if sa.carries(row[1])]
         for row in carried:
@@ -295,6 +301,7 @@ class KernelDataPlane(DataPlane):
             self._by_id.pop(identity, None)
         if self._writer is None or self._ending:
             return
+        self._segments.remove(sa.reqid, spi_in)
         self._serve(rows)
         self._writer.remove(sa.pair)
 

@@ -12,7 +12,7 @@ from collections.abc import Container
 from typing import NamedTuple
 
 from vpnengine.dataplane.udp import MARK
-from vpnengine.dataplane.xfrm import states, structs
+from vpnengine.dataplane.xfrm import segments, states, structs
 from vpnengine.dataplane.xfrm.netlink import Netlink, Request, XfrmError
 from vpnengine.dataplane.xfrm.policies import REQIDS
 from vpnengine.dataplane.xfrm.sad import Sa
@@ -144,12 +144,14 @@ class StateWriter:
         self._send(states.addition(sa.pair, False, sa.reqid, replay=replay))
 
     def _note(self, pair: IpsecSaPair) -> None:
-        """The kernel copies DF or clears it, and looks at no TCP segments."""
+        """The kernel copies DF or clears it, and looks at no TCP segments unless there is a packet filter for it."""
         wishes = ["to set DF outside"] if pair.outer.dont_fragment == "set" else []
-        wishes += ["to lower TCP segment sizes"] if isinstance(pair.outer.mss, int) else []
+        without = isinstance(pair.outer.mss, int) and not segments.available()
+        wishes += ["to lower TCP segment sizes"] if without else []
         if wishes and pair.mode == "tunnel":
             wish = f"peer “{pair.peer_id}” is configured {' and '.join(wishes)}"
-            self._unheeded[pair.peer_id] = f"{wish}, which the kernel's IPsec cannot do; use the native data path"
+            remedy = "use the native data path" + (", or install nftables for the latter" if without else "")
+            self._unheeded[pair.peer_id] = f"{wish}, which the kernel's IPsec cannot do; {remedy}"
         else:
             self._unheeded.pop(pair.peer_id, None)
 
