@@ -13,6 +13,7 @@ from dashboard.api import policies
 from dashboard.api.operations import PER_PAGE, operation, paged
 from dashboard.api.schemas import ActionOut, PeerIn, PeerOut, SiteOut, SubnetOut, SubnetsIn
 from dashboard.publish import services as publishing
+from dashboard.sitevpn import policies as stored
 from dashboard.sitevpn import presets, selectors, services
 from vpnengine.contract.problems import Problem, Refused
 
@@ -131,11 +132,18 @@ def _set_policy(peer: Any, body: PeerIn) -> None:
             message = f'Peer "{body.name}": Empty IPsec policy config.'
             raise Refused([Problem(field="ipsecPolicies", rule="required", message=message)])
         peer.policy = policies.to_engine(body.ipsecPolicies)
-    elif body.ipsecPoliciesPreset not in presets.BY_KEY:
-        names = ", ".join([*presets.BY_KEY, presets.CUSTOM])
-        message = f'Peer "{body.name}": Invalid IPsec policy preset. Must be one of the following: {names}.'
-        raise Refused([Problem(field="ipsecPoliciesPreset", rule="enum", message=message)])
-    peer.preset = body.ipsecPoliciesPreset
+        peer.preset, peer.stored_policy = presets.CUSTOM, None
+        return
+    if peer.pk and body.ipsecPoliciesPreset == peer.preset:
+        return  # a preset's key alone leaves the version that the peer has
+    try:
+        stored.give(peer, body.ipsecPoliciesPreset)
+    except Refused as refused:
+        problems = [
+            Problem(field="ipsecPoliciesPreset", rule=problem.rule, message=f'Peer "{body.name}": {problem.message}')
+            for problem in refused.problems
+        ]
+        raise Refused(problems) from None
 
 
 def _out(peer: Any) -> dict[str, Any]:
@@ -144,7 +152,7 @@ def _out(peer: Any) -> dict[str, Any]:
         "id": peer.uuid,
         "secretFingerprint": peer.secret_fingerprint,
         "ikeVersion": "1",
-        "ipsecPoliciesPreset": peer.preset,
+        "ipsecPoliciesPreset": stored.value_of(peer),
         "ipsecPolicies": policies.from_engine(services.policy_of(peer)),
         "edit": peer.edit,
     }

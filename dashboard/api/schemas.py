@@ -94,7 +94,11 @@ class Policies(In):
 
 
 class PeerIn(In):
-    """A third-party peer. ``secret`` is write-only; left out, the present one stays."""
+    """A third-party peer. ``secret`` is write-only; left out, the present one stays.
+
+    ``ipsecPoliciesPreset`` is a preset's key (a peer that has it keeps its version), a key and a version
+    (``strong@2``), ``policy-`` and the id of a policy of the organization, or ``custom`` with ``ipsecPolicies``.
+    """
 
     name: Name
     publicIp: Annotated[Text, Field(min_length=1, max_length=253)]
@@ -131,6 +135,25 @@ class PeerOut(Schema):
     localId: str
     remoteIdType: str
     remoteId: str
+    edit: int
+
+
+class PolicyIn(In):
+    """A policy of the organization, for many peers."""
+
+    name: Name
+    ipsecPolicies: Policies
+    edit: Annotated[int, Field(ge=1, le=2**31 - 1)] | None = None
+
+
+class PolicyOut(Schema):
+    """A policy as it is. ``preset`` is what a peer's ``ipsecPoliciesPreset`` says to use it."""
+
+    id: UUID
+    name: str
+    preset: str
+    ipsecPolicies: Policies
+    peers: int
     edit: int
 
 

@@ -9,7 +9,7 @@ from django.urls import path
 from ninja import NinjaAPI
 from ninja.errors import HttpError, Throttled, ValidationError
 
-from dashboard.api import organization, peers, views
+from dashboard.api import organization, organization_policies, peers, views
 from dashboard.api.gate import problem
 from dashboard.api.operations import DECLARED, PerKey
 from dashboard.core.permissions import mark
@@ -39,6 +39,7 @@ api = NinjaAPI(
 )
 api.add_router("", peers.router)
 api.add_router("", organization.router)
+api.add_router("", organization_policies.router)
 # The names that the engine's document has for what the API names otherwise.
 _NAMES = {
     "remote": "publicIp",

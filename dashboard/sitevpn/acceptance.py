@@ -95,7 +95,7 @@ def accept_proposal(
     if found.is_weak and not weak_is_fine:
         message = f"{'; '.join(found.weaknesses)}. Tick that you accept it, or let the peer offer something stronger"
         raise Refused([Problem(field="weak", rule="weak", message=message)])
-    peer.preset, peer.policy = CUSTOM, found.policy
+    peer.preset, peer.policy, peer.stored_policy = CUSTOM, found.policy, None
     services.save_peer(peer, author_id=author_id, expected_edit=peer.edit)
     return found
 

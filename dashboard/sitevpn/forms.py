@@ -11,15 +11,16 @@ from django import forms
 from django.core.exceptions import ValidationError
 
 from dashboard.core.subnets import parse_subnets, sentence
+from dashboard.sitevpn import policies
 from dashboard.sitevpn.advanced_form import AdvancedForm
 from dashboard.sitevpn.authentication_form import AuthenticationForm, check_own
 from dashboard.sitevpn.models import LocalSubnet, Peer
 from dashboard.sitevpn.peer_table import MAX_TAG, MAX_TAGS
 from dashboard.sitevpn.policy_form import PolicyForm
-from dashboard.sitevpn.presets import BY_KEY, CUSTOM, PRESETS
+from dashboard.sitevpn.presets import BY_KEY, CUSTOM
 from dashboard.sitevpn.services import private_key_of
 from vpnengine.contract.authentication import MIN_AGGRESSIVE_PSK_LENGTH, MIN_PSK_LENGTH
-from vpnengine.contract.problems import Problem
+from vpnengine.contract.problems import Problem, Refused
 from vpnengine.contract.types import remote, remote_networks
 
 # Parts of a problem's path → field of the peer's form; two parts go before one, the first before the later.
@@ -134,9 +135,7 @@ class PeerForm(PolicyForm, AdvancedForm, AuthenticationForm, forms.ModelForm):
         widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
         help_text=f"The same on both gateways, at least {MIN_PSK_LENGTH} characters. Let one be generated if you can.",
     )
-    preset = forms.ChoiceField(
-        label="Policy", choices=[*((p.key, p.title) for p in PRESETS), (CUSTOM, "Custom")], initial="strong"
-    )
+    preset = forms.ChoiceField(label="Policy", initial="strong")
     tags = forms.CharField(
         label="Tags",
         required=False,
@@ -185,7 +184,15 @@ class PeerForm(PolicyForm, AdvancedForm, AuthenticationForm, forms.ModelForm):
         self.conflict: Any = None
         self.fields["exchange"].required = False
         peer = self.instance
-        policy = peer.policy if peer.pk and peer.preset == CUSTOM else BY_KEY["strong"].policy()
+        self.offers = policies.offers(peer.site.organization_id, peer) if peer.site_id else policies.offers(0)
+        own = [offer for offer in self.offers if offer.value.startswith(policies.POLICY)]
+        self.fields["preset"].choices = [
+            ("Presets", [(offer.value, offer.title) for offer in self.offers if offer not in own]),
+            *([("Policies of the organization", [(offer.value, offer.title) for offer in own])] if own else []),
+            ("This peer alone", [(CUSTOM, "Custom")]),
+        ]
+        self.initial["preset"] = policies.value_of(peer)
+        policy = peer.policy if peer.pk and peer.policy else BY_KEY["strong"].policy()
         self.initial |= {**self.initial_of(policy), **self.options_initial(peer.options), "edit": peer.edit}
         self.initial |= self.authentication_initial(peer) | {"tags": " ".join(peer.tags)}
         if peer.secret_fingerprint:
@@ -200,6 +207,14 @@ class PeerForm(PolicyForm, AdvancedForm, AuthenticationForm, forms.ModelForm):
         if len(tags) > MAX_TAGS or any(len(tag) > MAX_TAG for tag in tags):
             raise ValidationError(f"Enter at most {MAX_TAGS} tags of at most {MAX_TAG} characters each.")
         return " ".join(tags)
+
+    def clean_preset(self) -> str:
+        """What the peer's row calls it; version and stored policy go there as well."""
+        try:
+            policies.give(self.instance, self.cleaned_data["preset"])
+        except Refused as refused:
+            raise ValidationError([problem.message for problem in refused.problems]) from None
+        return str(self.instance.preset)
 
     def clean_exchange(self) -> str:
         """Main mode, unless the other is chosen."""

@@ -66,7 +66,6 @@ def _filled(request: HttpRequest, found: Imported) -> HttpResponse:
     context = {
         "form": form,
         "peer": row,
-        "presets": PRESETS,
         "site": site,
         "subnets": subnets,
         "action": reverse("peer-new"),

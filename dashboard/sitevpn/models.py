@@ -23,6 +23,34 @@ class SiteVpn(models.Model):
     public_address = models.CharField(max_length=253, blank=True)
 
 
+class PresetVersion(models.Model):
+    """One version of a preset as it was shipped; never changed, so that a peer keeps what it was saved with."""
+
+    key = models.CharField(max_length=20)
+    version = models.PositiveIntegerField()
+    title = models.CharField(max_length=80)
+    note = models.TextField(blank=True)
+    policy = models.JSONField(help_text="phase1 and phase2 of an EngineConfig")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["key", "version"], name="one_preset_version")]
+
+
+class Policy(models.Model):
+    """A policy of an organization, for any number of peers; each holds a copy of what is inside (``Peer.policy``)."""
+
+    organization = models.ForeignKey("fleet.Organization", on_delete=models.CASCADE, related_name="policies")
+    uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    name = models.CharField(max_length=80)
+    policy = models.JSONField(help_text="phase1, phase2, legacy and replay_window of a PeerConfig")
+    edit = models.PositiveIntegerField(default=1)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(models.functions.Lower("name"), "organization", name="one_policy_name"),
+        ]
+
+
 class Peer(models.Model):
     """A third-party peer. Its secrets are versions in the publish app, never columns here."""
 
@@ -70,7 +98,11 @@ class Peer(models.Model):
     remote_identity = models.CharField(max_length=255, blank=True)
     exchange = models.CharField("phase 1 mode", max_length=10, choices=Exchange.choices, default=Exchange.MAIN)
     preset = models.CharField(max_length=20, default="strong")
-    policy = models.JSONField(default=dict, help_text="phase1 and phase2 of an EngineConfig, if the preset is custom")
+    preset_version = models.PositiveIntegerField(null=True, help_text="none: the newest, when the peer is saved")
+    stored_policy = models.ForeignKey(Policy, on_delete=models.PROTECT, null=True, related_name="peers")
+    policy = models.JSONField(
+        default=dict, help_text="phase1 and phase2 of an EngineConfig, if the preset is custom or stored"
+    )
     options = models.JSONField(default=dict, help_text="further fields of a PeerConfig, where they are not the default")
     start = models.CharField(max_length=10, choices=Start.choices, default=Start.TRAFFIC)
     tags_text = models.CharField(max_length=600, blank=True, help_text="each tag with a space before and after it")

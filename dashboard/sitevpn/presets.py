@@ -1,4 +1,7 @@
-"""Policy presets: versioned rows whose contents the page shows."""
+"""Policy presets as this version ships them; each version that ever was is a row (``PresetVersion``).
+
+Whoever changes what is in a preset raises its version: peers keep the one that they have, and are offered the newer.
+"""
 
 from __future__ import annotations
 
@@ -27,19 +30,45 @@ class Preset:
 
     def rows(self) -> list[tuple[str, str]]:
         """The same as a list of (name, value)."""
-        ike = (f"{p['encryption']}-{p['hash']}-{p['group']}" for p in self.phase1["proposals"])
-        esp = ("-".join(v for v in (p["encryption"], p.get("integrity")) if v) for p in self.phase2["proposals"])
-        return [
-            ("Phase 1", " or ".join(ike)),
-            ("Lifetime", f"{self.phase1['lifetime_s'] // 3600} h"),
-            ("Phase 2", " or ".join(esp)),
-            ("PFS", self.phase2["pfs_group"] or "none"),
-            ("Lifetime", f"{self.phase2['lifetime_s'] // 3600} h"),
-        ]
+        return rows_of(self.policy())
 
 
 def _ike(encryption: str, hash_: str, group: str) -> dict[str, str]:
     return {"encryption": encryption, "hash": hash_, "group": group}
+
+
+def _span(seconds: int) -> str:
+    return f"{seconds // 3600} h" if seconds % 3600 == 0 else f"{seconds} s"
+
+
+def rows_of(policy: dict[str, Any]) -> list[tuple[str, str]]:
+    """What is in a policy as a list of (name, value); what is not the usual stands there as well."""
+    phase1, phase2 = policy["phase1"], policy["phase2"]
+    ike = (f"{p['encryption']}-{p['hash']}-{p['group']}" for p in phase1["proposals"])
+    esp = (_esp_words(p) for p in phase2["proposals"])
+    found = [
+        ("Phase 1", " or ".join(ike)),
+        ("Lifetime", _life(phase1)),
+        ("Phase 2", " or ".join(esp)),
+        ("PFS", " or ".join([phase2["pfs_group"] or "none", *phase2.get("pfs_also", [])])),
+        ("Lifetime", _life(phase2)),
+    ]
+    if phase2.get("mode", "tunnel") != "tunnel":
+        found.append(("Mode", phase2["mode"]))
+    if phase2.get("esn"):
+        found.append(("Sequence numbers", "64 bits"))
+    if policy.get("replay_window", 64) != 64:
+        found.append(("Replay window", f"{policy['replay_window']} packets"))
+    return found
+
+
+def _esp_words(proposal: dict[str, Any]) -> str:
+    first = "ah" if proposal.get("protocol") == "ah" else proposal["encryption"]
+    return "-".join(value for value in (first, proposal.get("integrity")) if value)
+
+
+def _life(phase: dict[str, Any]) -> str:
+    return _span(phase["lifetime_s"]) + (f" or {phase['lifetime_kb']} kB" if phase.get("lifetime_kb") else "")
 
 
 def summary(policy: dict[str, Any]) -> str:
@@ -134,3 +163,4 @@ PRESETS: tuple[Preset, ...] = (
 )
 BY_KEY = {preset.key: preset for preset in PRESETS}
 CUSTOM = "custom"
+STORED = "stored"

@@ -13,8 +13,8 @@ from dashboard.fleet import selectors as fleet
 from dashboard.fleet import services as fleet_services
 from dashboard.publish import services as publishing
 from dashboard.sitevpn import words
-from dashboard.sitevpn.models import LocalSubnet, Peer, SiteVpn, VpnUser
-from dashboard.sitevpn.presets import BY_KEY, CUSTOM
+from dashboard.sitevpn.models import LocalSubnet, Peer, Policy, PresetVersion, SiteVpn, VpnUser
+from dashboard.sitevpn.presets import BY_KEY, CUSTOM, STORED
 from vpnengine.contract.config import PeerConfig, parse_config
 from vpnengine.contract.problems import Problem, Refused
 
@@ -31,12 +31,46 @@ def policy_of(peer: Peer) -> dict[str, Any]:
 
     Aggressive mode cannot negotiate the Diffie-Hellman group: what has another one than the first is left out.
     """
-    policy = dict(peer.policy) if peer.preset == CUSTOM else dict(BY_KEY[peer.preset].policy())
+    policy = dict(peer.policy if peer.preset in (CUSTOM, STORED) else preset_policy(peer.preset, peer.preset_version))
     if peer.exchange == Peer.Exchange.AGGRESSIVE:
         offered = policy["phase1"]["proposals"]
         same = [row for row in offered if row["group"] == offered[0]["group"]]
         policy["phase1"] = policy["phase1"] | {"proposals": same}
     return policy
+
+
+# Versions of presets never change, so that they can be kept.
+_versions: dict[tuple[str, int], dict[str, Any]] = {}
+
+
+def preset_policy(key: str, version: int | None = None) -> dict[str, Any]:
+    """What is in a version of a preset, None being the newest.
+
+    :raises Refused: if there is no such version here.
+    """
+    newest = BY_KEY.get(key)
+    if newest and version in (None, newest.version):
+        return newest.policy()
+    if (key, version or 0) not in _versions:
+        row = PresetVersion.objects.filter(key=key, version=version).first()
+        if row is None:
+            message = f"There is no preset “{key}” of version {version}; choose another policy."
+            raise Refused([Problem(field="preset", rule="unknown", message=message)])
+        _versions[key, row.version] = row.policy
+    return dict(_versions[key, version or 0])
+
+
+def _settle_policy(peer: Peer) -> None:
+    """Only what its kind of policy has stays with a peer, and a stored policy is the present one."""
+    if peer.preset != STORED:
+        peer.stored_policy = None
+    elif peer.stored_policy_id:
+        # Whoever changes the policy at this moment is waited for.
+        peer.policy = Policy.objects.select_for_update().get(pk=peer.stored_policy_id).policy
+    if peer.preset in BY_KEY:
+        peer.preset_version = peer.preset_version or BY_KEY[peer.preset].version
+    elif peer.preset in (STORED, CUSTOM):
+        peer.preset_version = None
 
 
 def compile_peer(peer: Peer, local_subnets: list[str]) -> dict[str, Any]:
@@ -224,6 +258,7 @@ def save_peer(
         message = f"A peer called “{twin.name}” exists already; choose another name."
         raise Refused([Problem(field="name", rule="unique", message=message)])
     _keep_secrets(peer, secret, private_key, password)
+    _settle_policy(peer)
     before = audit.snapshot(Peer.objects.get(pk=peer.pk)) if peer.pk else None
     verb = "changed" if peer.pk else "added"
     peer.save()

@@ -8,10 +8,12 @@ from typing import Any
 from django.core import serializers
 from django.db import models, transaction
 
-from dashboard.sitevpn.models import LocalSubnet, Peer, VpnUser
+from dashboard.sitevpn.models import LocalSubnet, Peer, Policy, VpnUser
+from dashboard.sitevpn.presets import CUSTOM
 
 # Every model whose rows belong to a site and make its configuration; each has a foreign key ``site``. Secrets are
-# numbers of versions, which are never deleted while a revision may name them.
+# numbers of versions, which are never deleted while a revision may name them. What is in a stored policy is in each of
+# its peers as well (``Peer.policy``): it belongs to the organization, and going back at one site changes no other.
 MODELS: tuple[type[models.Model], ...] = (LocalSubnet, Peer, VpnUser)
 
 
@@ -43,6 +45,8 @@ def _put(model: type[models.Model], site_id: int, wanted: list[dict[str, Any]]) 
         fields = {name: value for name, value in row["fields"].items() if name in names} | {"site": site_id}
         data = {"model": model._meta.label_lower, "pk": row["pk"], "fields": fields}
         restored = next(serializers.deserialize("python", [data])).object
+        if isinstance(restored, Peer):
+            _keep_policy(restored)
         present = there.get(row["pk"])
         if present is None or _differs(restored, present):
             found.append((restored, present))
@@ -52,6 +56,15 @@ def _put(model: type[models.Model], site_id: int, wanted: list[dict[str, Any]]) 
             # Whoever has this peer's form open is told that it has changed.
             restored.edit = max(restored.edit, present.edit if isinstance(present, Peer) else 0) + 1
         restored.save()
+
+
+def _keep_policy(peer: Peer) -> None:
+    """A stored policy that says something else by now, or is gone, leaves the peer with what it was, as its own."""
+    if peer.stored_policy_id is None:
+        return
+    present = Policy.objects.filter(pk=peer.stored_policy_id).first()
+    if present is None or present.policy != peer.policy:
+        peer.preset, peer.stored_policy = CUSTOM, None
 
 
 def _differs(one: models.Model, other: models.Model) -> bool:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from django.urls import path
 
-from dashboard.sitevpn import bulk, import_views, views, wizard
+from dashboard.sitevpn import bulk, import_views, policy_views, views, wizard
 from dashboard.sitevpn.reveal import reveal
 
 urlpatterns = [
     path("vpn/", views.sitevpn, name="sitevpn"),
     path("vpn/state/", views.state, name="sitevpn-state"),
     path("vpn/subnets/check/", views.check_subnets, name="subnets-check"),
+    path("policies/", policy_views.overview, name="policies"),
+    path("policies/new/", policy_views.policy, name="policy-new"),
+    path("policies/<uuid:uuid>/", policy_views.policy, name="policy"),
+    path("policies/<uuid:uuid>/delete/", policy_views.delete, name="policy-delete"),
     path("vpn/users/", views.users, name="vpn-users"),
     path("vpn/users/<uuid:uuid>/delete/", views.delete_user, name="vpn-user-delete"),
     path("vpn/peers/bulk/", bulk.bulk, name="peers-bulk"),

@@ -17,7 +17,7 @@ from dashboard.sitevpn import conflict, explain, peer_table, sealed, selectors, 
 from dashboard.sitevpn.authentication_form import FILES
 from dashboard.sitevpn.forms import PeerForm, SubnetFormSet, UserForm, parse_subnets, sentence
 from dashboard.sitevpn.models import Peer
-from dashboard.sitevpn.presets import PRESETS, summary
+from dashboard.sitevpn.presets import summary
 from vpnengine.contract.problems import Refused
 
 
@@ -112,7 +112,7 @@ def peer(request: HttpRequest, uuid: UUID | None = None) -> HttpResponse:
     if form.is_bound:
         form.again = _again(form)
     subnets = [subnet.subnet for subnet in selectors.subnets(site.pk) if subnet.in_vpn]
-    context = {"form": form, "peer": row, "presets": PRESETS, "site": site, "subnets": subnets}
+    context = {"form": form, "peer": row, "site": site, "subnets": subnets}
     return render(request, "sitevpn/peer.html", context)
 
 

@@ -6,34 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from django.utils.functional import Promise
-from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
-
 from dashboard.peerside import selectors as peerside
+from dashboard.sitevpn import weak
 from dashboard.sitevpn.models import Peer
 from dashboard.sitevpn.presets import BY_KEY, PRESETS, Preset
 from dashboard.sitevpn.wizard_forms import OLD
-from vpnengine.contract.algorithms import Algorithm, DhGroup, EspEncryption, EspIntegrity, IkeEncryption, IkeHash
 from vpnengine.contract.problems import Problem, Refused
 
-# What the engine allows without a switch, and nobody would choose for a new tunnel.
-_DATED: dict[str, str | Promise] = {
-    "sha1": gettext_lazy(
-        "SHA-1 has collisions and is being withdrawn everywhere. As an HMAC, which is how it is used here, no attack "
-        "is known"
-    ),
-    "no PFS": gettext_lazy(
-        "without perfect forward secrecy, whoever learns the keys of phase 1 can read everything that was sent under it"
-    ),
-}
 _FITTING = {"asa": "asa", "aws": "aws", "azure": "azure", "meraki": "meraki", OLD: "compatible"}
-_KINDS: dict[str, tuple[type[Algorithm], ...]] = {
-    "encryption": (IkeEncryption, EspEncryption),
-    "hash": (IkeHash,),
-    "group": (DhGroup,),
-    "integrity": (EspIntegrity,),
-}
 
 
 @dataclass(frozen=True)
@@ -67,22 +47,7 @@ def recommended(maker: str) -> str:
 
 def legacy(preset: Preset) -> tuple[tuple[str, str], ...]:
     """What of a preset is not strong, and why, each once."""
-    found: dict[str, str] = {}
-    for phase in (preset.phase1, preset.phase2):
-        for row in phase["proposals"]:
-            for name, value in row.items():
-                if value and (reason := _weakness(name, value)):
-                    found[value] = reason
-    if not preset.phase2["pfs_group"]:
-        found[_("no PFS")] = str(_DATED["no PFS"])
-    return tuple(found.items())
-
-
-def _weakness(name: str, value: str) -> str:
-    for kind in _KINDS.get(name, ()):
-        if value in set(kind):
-            return kind(value).weakness or str(_DATED.get(value, ""))
-    return ""
+    return weak.legacy(preset.policy())
 
 
 def peer_of(site: Any, answers: Mapping[str, Any]) -> Peer:

@@ -19,6 +19,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 from lab.topology import GATEWAY_OUTER, GATEWAY_SUBNETS, SITE_SUBNETS, Topology
 from tests.browser.sweep import PAGES, SHOTS, faults, violations
 from tests.browser.test_alerts import add_channel, add_rule, add_syslog
+from tests.browser.test_policies_and_settings import add_policy
 from tests.stack import Stack, add_subnet, claim_by_form, fill_peer
 from vpnengine.daemon.client import ControlClient
 
@@ -65,6 +66,7 @@ def _steps(page: Page, stack: Stack) -> None:
     add_syslog(page, stack, 9)  # nobody listens
     add_channel(page, stack, "https://chat.example.com/hook")
     add_rule(page, stack)
+    add_policy(page, stack, "Branches")
 
 
 @pytest.fixture

@@ -24,9 +24,11 @@ from dashboard.fleet import services as fleet
 from dashboard.fleet.models import Membership, Organization, Site, SiteAccess
 from dashboard.notify import services as notify
 from dashboard.notify.models import Channel, Rule, SyslogTarget
+from dashboard.sitevpn import policies
 from dashboard.sitevpn import services as vpn
 from dashboard.sitevpn.forms import PeerForm
-from dashboard.sitevpn.models import Peer, VpnUser
+from dashboard.sitevpn.models import Peer, Policy, VpnUser
+from dashboard.sitevpn.presets import BY_KEY
 from dashboard.tools.models import Run
 
 SECRET = "a secret of enough length"
@@ -39,6 +41,7 @@ class World:
     site: Site
     other_site: Site
     peer: Peer
+    policy: Policy
     vpn_user: VpnUser
     notify: dict[str, Any]
     users: dict[str, User]
@@ -70,6 +73,8 @@ def make_world() -> World:
     vpn.save_subnets(site.pk, [("10.1.0.0/24", "", True)], None)
     peer = Peer(site=site, name="Branch", remote="192.0.2.2", remote_subnets=["10.2.0.0/24"])
     peer = vpn.save_peer(peer, secret=SECRET, author_id=None)
+    policy = Policy(organization=site.organization, name="Shared", policy=BY_KEY["strong"].policy())
+    policies.save(policy, None)
     vpn_user = vpn.save_user(site.pk, "road", SECRET, None)
     member = Membership.objects.get(user=users["Site: read-only"])
     of = site.organization_id
@@ -78,7 +83,9 @@ def make_world() -> World:
     everybody = {**users, "elsewhere": elsewhere, "stranger": stranger}
     made = {name: _key(name, user) for name, user in everybody.items()}
     notified = _notify(site.organization)
-    return World(site, other, peer, vpn_user, notified, users, member, invitation, token, made, elsewhere, stranger)
+    return World(
+        site, other, peer, policy, vpn_user, notified, users, member, invitation, token, made, elsewhere, stranger
+    )
 
 
 def _key(name: str, user: User) -> str:
@@ -128,6 +135,22 @@ def _peer(world: World) -> dict[str, Any]:
     return sent | {"name": "Second", "remote": "192.0.2.9", "remote_subnets": "10.2.0.0/24", "edit": 1}
 
 
+def _policy(name: str, edit: int) -> dict[str, Any]:
+    """The form of a stored policy."""
+    fields = PeerForm.initial_of(BY_KEY["strong"].policy())
+    sent = {key: value for key, value in fields.items() if value not in (None, False, "")}
+    return sent | {"name": name, "edit": edit}
+
+
+API_POLICY = {
+    "ikeCipherAlgo": ["aes256"],
+    "ikeAuthAlgo": ["sha256"],
+    "ikeDiffieHellmanGroup": ["group14"],
+    "childCipherAlgo": ["aes256"],
+    "childAuthAlgo": ["sha256"],
+}
+
+
 def api_peer(**changes: Any) -> dict[str, Any]:
     """A peer as it is sent to the API."""
     peer = {"name": "Third", "publicIp": "192.0.2.33", "privateSubnets": ["10.2.0.0/24"], "secret": SECRET}
@@ -162,6 +185,9 @@ SAMPLES: dict[str, Callable[[World], dict[str, Any]]] = {
     **{f"syslog-{end}": lambda world: {"uuid": world.notify["syslog"]} for end in ("server", "test", "delete")},
     "support-bundle": lambda world: {"uuid": world.site.uuid},
     "tools-run": lambda world: {"uuid": Run.objects.create(site=world.site, kind="ping", target="192.0.2.2").uuid},
+    "policy": lambda world: {"uuid": world.policy.uuid},
+    "policy-delete": lambda world: {"uuid": world.policy.uuid},
+    "api-v1:policy": lambda world: {"policy_id": world.policy.uuid},
     "vpn-user-delete": lambda world: {"uuid": world.vpn_user.uuid},
     "administrator": lambda world: {"pk": world.member.pk},
     "administrator-remove": lambda world: {"pk": world.member.pk},
@@ -194,6 +220,10 @@ BODIES: dict[str, Callable[[World], dict[str, Any]]] = {
     "administrators": lambda world: {"email": "second@example.com", "role": "full"},
     "administrator": lambda world: {"role": "full"},
     "invitation": lambda world: {"name": "New", "password": "a-long-passphrase-9"},
+    "policy": lambda world: _policy("Another name", world.policy.edit),
+    "policy-new": lambda world: _policy("New", 1),
+    "POST api-v1:policies": lambda world: {"name": "New", "ipsecPolicies": API_POLICY},
+    "PUT api-v1:policy": lambda world: {"name": "Other", "ipsecPolicies": API_POLICY},
     "peers-bulk": lambda world: {"peer": str(world.peer.uuid), "action": "disable"},
     "organization": lambda world: {"name": "O", "time_zone": "Europe/Zurich", "event_days": "30", "event_rows": "5000"},
     "other-side": lambda world: {"address": "198.51.100.7"},
