@@ -40,13 +40,18 @@ class Changes:
                 for row in revisions
             ]
             transaction.set_rollback(True)
+        alone = request.headers.get("X-Requested-With") == "fetch"
+        if not prepared and alone and 300 <= response.status_code < 400:
+            # It would go on to another page: there is nothing to publish, or the next page would say why not.
+            answer = render(request, "publish/review_nothing.html", {"said": list(get_messages(request))})
+            answer[REVIEWED] = "nothing"
+            return answer
         if not prepared:
             response[REVIEWED] = "no"
             return response
         # What the view would say of its success is not true.
         get_messages(request)._queued_messages.clear()
         found = [(name, review.finish(one)) for name, one in prepared]
-        alone = request.headers.get("X-Requested-With") == "fetch"
         template = "publish/review.html" if alone else "publish/review_page.html"
         answer = render(request, template, {"reviews": found, "several": len(found) > 1})
         answer[REVIEWED] = "yes"

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from typing import Any
 
 import pydantic
 from django import forms
 from django.core.exceptions import ValidationError
 
+from dashboard.sitevpn.kernel_form import KERNEL, KernelForm
+from dashboard.sitevpn.lines import LinesField
 from vpnengine.contract.config import PeerConfig
 from vpnengine.contract.outer import MAX_MSS, MIN_MSS, OUTER_DEFAULT
 from vpnengine.contract.policies import DpdPolicy, RetransmitPolicy
@@ -24,6 +25,7 @@ PLACES = {
     "nat_traversal": ("nat_traversal",),
     "fragmentation": ("fragmentation",),
     "fragment_size": ("fragment_size",),
+    "local_address": ("local_address",),
     "alternates": ("alternates",),
     "accept_wider": ("accept_wider",),
     "selectors": ("selectors",),
@@ -32,6 +34,7 @@ PLACES = {
     "dpd_timeout": ("dpd", "timeout_s"),
     "retransmit_first": ("retransmit", "first_s"),
     "retransmit_tries": ("retransmit", "tries"),
+    "retransmit_factor": ("retransmit", "factor"),
     "dont_fragment": ("outer", "dont_fragment"),
     "fragment_where": ("outer", "fragment"),
     "mss": ("outer", "mss"),
@@ -45,44 +48,6 @@ def default_of(name: str) -> Any:
     first, *rest = PLACES[name]
     value = getattr(_POLICIES[first], rest[0]) if rest else PeerConfig.model_fields[first].default
     return list(value) if isinstance(value, tuple) else value
-
-
-class LinesField(forms.CharField):
-    """A text area whose lines are read one by one.
-
-    ``read`` makes a value of a line or raises ValueError with a sentence; ``show`` makes the line again.
-    """
-
-    widget = forms.Textarea
-
-    def __init__(
-        self, *, read: Callable[[str], Any], show: Callable[[Any], str], most: int, rows: int = 2, **kwargs: Any
-    ) -> None:
-        super().__init__(required=False, widget=forms.Textarea(attrs={"rows": rows, "spellcheck": "false"}), **kwargs)
-        self.read, self.show, self.most = read, show, most
-
-    def prepare_value(self, value: Any) -> Any:
-        """A list becomes lines."""
-        return "\n".join(map(self.show, value)) if isinstance(value, list) else value
-
-    def clean(self, value: str) -> list[Any]:  # type: ignore[override]
-        """Text becomes a list.
-
-        :raises ValidationError: naming each line that is wrong.
-        """
-        text = super().clean(value)
-        lines = [(number, line.strip()) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
-        if len(lines) > self.most:
-            raise ValidationError(f"{len(lines)} lines are too many; at most {self.most} are allowed.")
-        found, errors = [], []
-        for number, line in lines:
-            try:
-                found.append(self.read(line))
-            except ValueError as error:
-                errors.append(f"Line {number}: {str(error).rstrip('.')}.")
-        if errors:
-            raise ValidationError(errors)
-        return found
 
 
 class SegmentSizeField(forms.CharField):
@@ -157,7 +122,7 @@ def show_selector(row: dict[str, Any]) -> str:
     return ", ".join((row["local"], row["remote"], *shown))
 
 
-class AdvancedForm(forms.Form):
+class AdvancedForm(KernelForm):
     """What is seldom needed, as a part of the peer's form. An empty field means the engine's default."""
 
     nat_traversal = forms.ChoiceField(
@@ -252,6 +217,20 @@ class AdvancedForm(forms.Form):
         help_text="More for paths that lose a lot. It then takes longer until a failure is said.",
     )
 
+    retransmit_factor = forms.FloatField(
+        label="Each wait longer by",
+        required=False,
+        min_value=1,
+        max_value=4,
+        help_text="Each further wait is so many times the one before.",
+    )
+    local_address = forms.GenericIPAddressField(
+        label="This side's address",
+        required=False,
+        help_text="Which of the appliance's addresses IKE and ESP come from, like 198.51.100.1. Empty: the one "
+        "that the routing table chooses.",
+    )
+
     dont_fragment = forms.ChoiceField(
         label="Don't fragment",
         required=False,
@@ -293,7 +272,7 @@ class AdvancedForm(forms.Form):
         for name, (first, *rest) in PLACES.items():
             stored = options.get(first, {}) if rest else options
             found[name] = stored.get(rest[0] if rest else first, default_of(name))
-        return found
+        return found | KernelForm.kernel_initial(options.get("kernel", {}))
 
     @staticmethod
     def options_of(cleaned: dict[str, Any]) -> dict[str, Any]:
@@ -311,4 +290,4 @@ class AdvancedForm(forms.Form):
 
     def is_advanced(self, options: dict[str, Any]) -> bool:
         """True if a field is not at its default, or wrong: then it has to be seen."""
-        return bool(options) or any(name in self.errors for name in PLACES)
+        return bool(options) or any(name in self.errors for name in (*PLACES, *KERNEL))

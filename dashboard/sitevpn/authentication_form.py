@@ -12,8 +12,8 @@ from django.core.exceptions import ValidationError
 from django.utils import timezone
 
 from dashboard.sitevpn import certificates
-from dashboard.sitevpn.advanced_form import LinesField
 from dashboard.sitevpn.certificates import Summary
+from dashboard.sitevpn.lines import LinesField
 from dashboard.sitevpn.models import Peer
 from vpnengine.contract.problems import problems_of
 from vpnengine.contract.remote_access import AddressPool, ConfigServer

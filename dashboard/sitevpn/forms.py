@@ -47,6 +47,13 @@ _FIELDS = {
     "dpd.interval_s": "dpd_interval",
     "retransmit": "retransmit_tries",
     "retransmit.first_s": "retransmit_first",
+    "retransmit.factor": "retransmit_factor",
+    "local_address": "local_address",
+    "kernel": "route_interface",
+    "kernel.mark": "mark_value",
+    "route_based.if_id": "route_if_id",
+    "route_based.mtu": "route_mtu",
+    "phase2.mode": "esp_mode",
     "outer": "dont_fragment",
     "outer.mss": "mss",
     "selectors": "selectors",
@@ -236,7 +243,8 @@ class PeerForm(PolicyForm, AdvancedForm, AuthenticationForm, forms.ModelForm):
                 self.add_error(f"{end}_identity", "Choose a type and enter a value, or leave both empty.")
         if data.get("preset") == CUSTOM:
             self.instance.policy = self.policy_of(data)
-        self.instance.options = self.options_of(data)
+        kernel = self.kernel_of(data)
+        self.instance.options = self.options_of(data) | ({"kernel": kernel} if kernel else {})
         self.instance.tags = data.get("tags", "").split()
         self.instance.remote_access = self.remote_access_of(data)
         self.instance.certificates = self.read_certificates(data)

@@ -96,6 +96,19 @@ class PolicyForm(forms.Form):
         widget=forms.SelectMultiple(attrs={"size": 6}),
         help_text="None is needed for GCM and CCM, which authenticate by themselves.",
     )
+    esp_mode = forms.ChoiceField(
+        label="Mode",
+        choices=[("tunnel", "Tunnel (recommended)"), ("transport", "Transport: between the two hosts themselves")],
+        required=False,
+        help_text="Transport is for traffic of the two gateways with each other, as under GRE or L2TP; each side is "
+        "one address then.",
+    )
+    esp_protocol = forms.ChoiceField(
+        label="Protocol",
+        choices=[("esp", "ESP (recommended)"), ("ah", "AH: authenticated, not encrypted")],
+        required=False,
+        help_text="AH (RFC 4302) is for a peer that asks for it: whoever is on the path can read everything.",
+    )
     esp_pfs = forms.ChoiceField(label="PFS group", choices=grouped(DhGroup, "none"), required=False)
     esp_pfs_also = forms.MultipleChoiceField(
         label="Further PFS groups",
@@ -138,7 +151,9 @@ class PolicyForm(forms.Form):
             "ike_also": "\n".join("-".join(row[n] for n in _IKE_KINDS) for row in phase1["proposals"][1:]),
             "ike_lifetime": phase1["lifetime_s"],
             "ike_lifetime_kb": phase1.get("lifetime_kb"),
-            "esp_encryption": list(dict.fromkeys(p["encryption"] for p in esp)),
+            "esp_mode": phase2.get("mode", "tunnel"),
+            "esp_protocol": esp[0].get("protocol", "esp"),
+            "esp_encryption": list(dict.fromkeys(p["encryption"] for p in esp if p.get("protocol") != "ah")),
             "esp_integrity": list(dict.fromkeys(p["integrity"] for p in esp if p.get("integrity"))),
             "esp_pfs": phase2["pfs_group"] or "",
             "esp_pfs_also": phase2.get("pfs_also", []),
@@ -168,10 +183,18 @@ class PolicyForm(forms.Form):
                 "lifetime_s": data.get("esp_lifetime") or 3600,
                 "lifetime_kb": data.get("esp_lifetime_kb"),
                 "esn": data["esn"],
+                **({"mode": "transport"} if data.get("esp_mode") == "transport" else {}),
             },
             "legacy": data["legacy"],
             "replay_window": data.get("replay_window") or 64,
         }
+
+    def _ah_proposals(self, data: dict[str, Any]) -> list[dict[str, str | None]]:
+        if data["esp_encryption"]:
+            self.add_error("esp_encryption", "AH does not encrypt: choose no encryption, or ESP as the protocol.")
+        if not data["esp_integrity"]:
+            self.add_error("esp_integrity", "AH needs an integrity algorithm, such as sha256.")
+        return [{"encryption": "null", "integrity": name, "protocol": "ah"} for name in data["esp_integrity"]]
 
     def _further(self, data: dict[str, Any]) -> list[dict[str, str]]:
         """The further phase 1 proposals, one a line. Errors name the line."""
@@ -190,7 +213,8 @@ class PolicyForm(forms.Form):
         return found
 
     def _require_choices(self, data: dict[str, Any]) -> None:
-        for name in ("ike_encryption", "ike_hash", "ike_group", "esp_encryption"):
+        needed = ("ike_encryption", "ike_hash", "ike_group", "esp_encryption")
+        for name in needed if data.get("esp_protocol") != "ah" else needed[:3]:
             if not data.setdefault(name, "") and name not in self.errors:
                 self.add_error(name, "Choose one.")
         for name in ("esp_encryption", "esp_integrity", "esp_pfs_also"):
@@ -219,7 +243,9 @@ class PolicyForm(forms.Form):
                     )
 
     def _esp_proposals(self, data: dict[str, Any]) -> list[dict[str, str | None]]:
-        """Each cipher, and those without integrity of their own with each integrity algorithm."""
+        """Each cipher, and those without integrity of their own with each integrity algorithm; AH has no cipher."""
+        if data.get("esp_protocol") == "ah":
+            return self._ah_proposals(data)
         ciphers, integrity = sorted(data["esp_encryption"], key=_preferred), data["esp_integrity"]
         alone = [name for name in ciphers if EspEncryption(name).is_aead]
         if ciphers and integrity and alone == ciphers:

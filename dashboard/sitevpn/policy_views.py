@@ -66,7 +66,7 @@ def _newer(key: str, version: int) -> list[policies.Line]:
     return policies.differences(services.preset_policy(key, version), newest.policy())
 
 
-@needs(get="read", post="organization_edit")
+@needs(get="organization_read", post="organization_edit")
 def policy(request: HttpRequest, uuid: UUID | None = None) -> HttpResponse:
     """Add or change a policy."""
     organization = request.access.organization

@@ -241,7 +241,7 @@ def _summary(request: HttpRequest, draft: Draft, steps: list[Step]) -> HttpRespo
         preset = request.POST.get("preset", "")
         if preset in BY_KEY:
             draft.keep(SUMMARY, {}, {"preset": preset, "for": answers["maker"]})
-        if request.POST.get("go") == "save":
+        if request.POST.get("go") == "save" or "change-review" in request.POST:
             try:
                 return _saved(request, draft)
             except Refused as refused:
@@ -282,7 +282,8 @@ def _saved(request: HttpRequest, draft: Draft) -> HttpResponse:
     peer = services.save_peer(
         summaries.peer_of(request.access.site, answers), secret=draft.secret, author_id=request.user.pk
     )
-    draft.discard()
+    if "change-review" not in request.POST:  # the session is not undone with the rest
+        draft.discard()
     messages.success(request, _("Peer “%(name)s” is saved. The other side needs what follows.") % {"name": peer.name})
     vendor = peerside.vendor(answers["maker"])
     return redirect(reverse("other-side", args=[peer.uuid]) + (f"?vendor={vendor.key}" if vendor else ""))

@@ -215,6 +215,8 @@ def _five_questions_without_script(page: Page, stack: Stack, topology: Topology,
     page.goto(stack.address + "/vpn/")
     page.click("[role=table] a:has-text('Branch of Ada')")
     page.get_by_role("button", name="Remove this peer").click()
+    expect(page.get_by_role("dialog")).to_contain_text("goes down for good")
+    page.get_by_role("dialog").get_by_role("button", name="Remove this peer").click()
     page.wait_for_url("**/vpn/")
     assert eventually(lambda: not topology.lan.ping(FAR_HOST, count=1).received, 20)
     context = browser.new_context(java_script_enabled=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Iterator
@@ -73,12 +74,31 @@ def test_a_policy_for_two_peers_is_changed_once(stack: Stack, page: Page) -> Non
     assert violations(page) == []
     dialog.get_by_role("button", name="Save").click()
     expect(page.get_by_text("2 peers use it")).to_be_visible()
-    documents = "select count(*) from publish_revision where document like '%\"lifetime_s\": 1800%'"
-    assert stack.rows(documents) == [(1,)]
+    policies = stack.rows("select policy from sitevpn_peer")
+    assert [json.loads(policy)["phase2"]["lifetime_s"] for (policy,) in policies] == [1800, 1800]
     # Who uses it keeps it from being removed, and is named.
     page.get_by_role("link", name="Branches").click()
     page.get_by_role("button", name="Remove this policy").click()
     expect(page.get_by_text("Peers still use this policy: Branch 2, Branch 3")).to_be_visible()
+
+
+def test_many_peers_are_reviewed_before_they_go(stack: Stack, page: Page) -> None:
+    page.goto(stack.address + "/vpn/")
+    before = stack.rows("select count(*) from publish_revision")
+    page.get_by_role("button", name="Disable").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text("Tick at least one peer first.")
+    expect(dialog.get_by_role("button", name="Disable")).to_be_hidden()
+    page.keyboard.press("Escape")
+    page.get_by_label("Choose Branch 2").check()
+    page.get_by_label("Choose Branch 3").check()
+    page.fill("#bulk-comment", "The branches move")
+    page.get_by_role("button", name="Disable").click()
+    expect(dialog).to_contain_text("Peer “Branch 2”")
+    assert violations(page) == [] and stack.rows("select count(*) from publish_revision") == before
+    dialog.get_by_role("button", name="Disable").click()
+    expect(page.get_by_text("2 peers are disabled.")).to_be_visible()
+    assert stack.rows("select comment from publish_revision order by id desc limit 1") == [("The branches move",)]
 
 
 def test_the_settings_and_the_time_of_the_pages(stack: Stack, page: Page) -> None:

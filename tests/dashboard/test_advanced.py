@@ -204,6 +204,8 @@ def test_choices_and_bounds_are_those_of_the_engine() -> None:
                 assert accepted(name, MIN_MSS) and not accepted(name, MIN_MSS - 1)
                 assert accepted(name, MAX_MSS) and not accepted(name, MAX_MSS + 1)
                 assert accepted(name, "off") and default_of(name) == "auto" and not accepted(name, "none")
+            case forms.GenericIPAddressField():
+                assert accepted(name, "198.51.100.1") and accepted(name, "2001:db8::1") and not accepted(name, "here")
             case _:
                 most = field.most
                 value = "10.3.0.1" if name == "alternates" else {"local": "10.1.0.0/24", "remote": "10.2.0.0/16"}

@@ -216,3 +216,39 @@ def test_a_review_leaves_no_trace(appliance: Any, client: Any) -> None:
     client.post("/vpn/peers/new/", {"change-review": "1"})
     assert (Revision.objects.count(), Outbox.objects.count()) == before
     assert review.same_secret(1, 99) is False
+
+
+def fetched(client: Any, address: str, data: dict[str, Any]) -> Any:
+    return client.post(address, data | {"change-review": "1"}, headers={"X-Requested-With": "fetch"})
+
+
+def test_every_form_that_publishes_is_reviewed(client: Any, appliance: Any) -> None:
+    """None of them changes a row, and each says what becomes of the tunnel."""
+    peer = Peer.objects.get()
+    user = vpn.save_user(appliance.site.pk, "road", SECRET, None)
+    revisions = Revision.objects.count()
+    management = {"subnets-TOTAL_FORMS": 1, "subnets-INITIAL_FORMS": 0, "subnets-0-subnet": "10.8.0.0/24"}
+    for address, data, words in (
+        ("/vpn/peers/bulk/", {"peer": str(peer.uuid), "action": "disable"}, "goes down for good"),
+        ("/vpn/peers/bulk/", {"all": "on", "action": "delete"}, "goes down for good"),
+        (f"/vpn/peers/{peer.uuid}/delete/", {}, "goes down for good"),
+        ("/vpn/", management | {"subnets-0-in_vpn": "on"}, "Local subnets"),
+        ("/vpn/users/", {"user_name": "second", "user_password": SECRET}, "VPN user “second”"),
+        (f"/vpn/users/{user.uuid}/delete/", {}, "VPN user “road”"),
+    ):
+        answer = fetched(client, address, data)
+        assert answer.headers["X-Culvert-Review"] == "yes" and words in answer.content.decode(), address
+    assert Revision.objects.count() == revisions and Peer.objects.get().enabled
+    assert vpn.VpnUser.objects.count() == 1 and vpn.LocalSubnet.objects.get().subnet == "10.1.0.0/24"
+
+
+def test_a_review_of_nothing_says_so(client: Any, appliance: Any) -> None:
+    peer = Peer.objects.get()
+    for data, words in (
+        ({"peer": str(peer.uuid), "action": "enable"}, "Nothing would change"),
+        ({"action": "disable"}, "Tick at least one peer first."),
+    ):
+        answer = fetched(client, "/vpn/peers/bulk/", data)
+        assert answer.headers["X-Culvert-Review"] == "nothing" and words in answer.content.decode()
+    # What was said in the dialog is not said again on the next page.
+    assert "Tick at least" not in client.get("/vpn/").content.decode()

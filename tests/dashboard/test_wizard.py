@@ -74,6 +74,8 @@ def test_five_answers_make_a_peer_and_lead_to_the_other_side(browser: Any, user:
     page = text(browser.get(ADDRESS))
     assert "Policy: Strong (recommended)" in page and "Nothing in it is weak or dated" in page
     assert Peer.objects.count() == 0 and SECRET not in page
+    reviewed = browser.post(ADDRESS + "?step=summary", {"change-review": "1"})
+    assert "Peer “Branch”" in text(reviewed) and Peer.objects.count() == 0
     saved = browser.post(ADDRESS + "?step=summary", {"go": "save"})
     row = Peer.objects.get()
     assert saved.url == f"/vpn/peers/{row.uuid}/other-side/?vendor=fortigate"
