@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from django.conf import settings
-from django.core.serializers.json import DjangoJSONEncoder
 from django.db import models
+
+from dashboard.publish.packed import PackedJSONField
 
 
 class SecretVersion(models.Model):
@@ -33,14 +34,14 @@ class Revision(models.Model):
 
     appliance = models.ForeignKey("fleet.Appliance", on_delete=models.CASCADE, related_name="revisions")
     number = models.PositiveIntegerField()
-    document = models.JSONField()
+    document = PackedJSONField()
     author = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL)
     comment = models.CharField(max_length=200, blank=True)
     created = models.DateTimeField(auto_now_add=True)
     state = models.CharField(max_length=12, choices=State.choices, default=State.PENDING)
     observed = models.DateTimeField(null=True)
     problems = models.JSONField(default=list)
-    rows = models.JSONField(null=True, encoder=DjangoJSONEncoder)
+    rows = PackedJSONField(null=True)
     digest = models.CharField(max_length=64, blank=True)
     confirm_by = models.DateTimeField(null=True)
     confirmed = models.DateTimeField(null=True)

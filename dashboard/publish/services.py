@@ -38,6 +38,20 @@ def reveal_secret(version: int) -> str:
     return keyring.reveal(row.sealed, row.owner)
 
 
+def reveal_secrets(document: Any) -> dict[int, str | None]:
+    """Every secret that a document refers to, by its version; None if the keyring cannot open it."""
+    versions: set[int] = set()
+    with_secrets(document, lambda _name, version: versions.add(version))
+    wanted, found = sorted(version for version in versions if version is not None), {}
+    for start in range(0, len(wanted), 500):
+        for row in SecretVersion.objects.filter(pk__in=wanted[start : start + 500]):
+            try:
+                found[row.pk] = keyring.reveal(row.sealed, row.owner)
+            except keyring.KeyringError:
+                found[row.pk] = None
+    return found
+
+
 def known_secrets(owners: Iterable[str]) -> set[str]:
     """Every secret that is or was kept for some owners, in clear, so that it can be found where it must not stand."""
     names, found = list(owners), set()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 
 from dashboard.accounts import services as accounts
@@ -166,3 +168,15 @@ def test_a_revision_without_rows_cannot_be_restored(appliance: Any, site: Any) -
     Revision.objects.filter(number=2).update(rows=None)
     with pytest.raises(Refused, match="older version"):
         history.restore(site_id=site.pk, appliance_id=appliance.pk, number=2, author_id=None)
+
+
+def test_a_revision_is_kept_compressed(appliance: Any) -> None:
+    """Documents of many peers repeat themselves; what comes back is what was put in, whatever is in it."""
+    peers = [{"id": f"p{number}", "name": f"Zürich {number}", "remote": "192.0.2.1"} for number in range(2_000)]
+    made = Revision.objects.create(appliance=appliance, number=9_000, document={"peers": peers}, rows=None)
+    found = Revision.objects.get(pk=made.pk)
+    assert found.document == {"peers": peers} and found.rows is None
+    assert Revision.objects.filter(rows__isnull=True, pk=made.pk).exists()
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT length(document) FROM publish_revision WHERE id = %s", [made.pk])
+        assert cursor.fetchone()[0] < 20_000 < len(json.dumps({"peers": peers}))
