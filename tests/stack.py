@@ -16,7 +16,7 @@ from typing import Any
 
 from appliance.paths import ROOT, State
 
-START_S = 60.0
+START_S = 90.0
 
 
 def free_port() -> int:
@@ -47,7 +47,10 @@ class Stack:
         self.output = directory.parent / f"{directory.name}.out"
 
     def start(self) -> None:
-        """Start everything and wait until it serves."""
+        """Start everything and wait until it serves; what does not serve in time is ended again.
+
+        :raises AssertionError: with what it said.
+        """
         command = [sys.executable, str(ROOT / "manage.py"), "up", "--port", str(self.port)]
         command += ["--state", str(self.state.directory)]
         if self._netns:
@@ -62,8 +65,11 @@ class Stack:
                 # Under nohup it would be ignored, and stay so: up keeps to what it was started with.
                 preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),
             )
-        assert eventually(lambda: "Ctrl-C stops everything" in self.said() or self._process.poll() is not None, START_S)
-        assert self._process.poll() is None, self.said()
+        process = self._process
+        eventually(lambda: "Ctrl-C stops everything" in self.said() or process.poll() is not None, START_S)
+        if "Ctrl-C stops everything" not in self.said() or process.poll() is not None:
+            self.stop()
+            raise AssertionError(f"not up within {START_S:.0f} s: {self.said()}")
 
     def said(self) -> str:
         """What the terminal shows."""
