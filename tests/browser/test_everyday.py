@@ -72,6 +72,14 @@ def names(page: Page) -> list[str]:
     return page.locator("#bulk-form [data-label=Name] a").all_inner_texts()
 
 
+def reviewed(page: Page, action: str) -> None:
+    """Do it with the chosen peers, after a look at what it changes."""
+    page.locator("#bulk-form").get_by_role("button", name=action, exact=True).click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text("Peer “")
+    dialog.get_by_role("button", name=action, exact=True).click()
+
+
 def test_peers_are_found_sorted_and_switched_off_together(stack: Stack, page: Page) -> None:
     page.goto(stack.address + "/vpn/")
     assert names(page) == ["Basel", "Genf", "Zug"]
@@ -84,12 +92,12 @@ def test_peers_are_found_sorted_and_switched_off_together(stack: Stack, page: Pa
     expect(page.locator("#bulk-form [data-label=Name]")).to_have_count(1)
     assert names(page) == ["Genf"] and "q=10.40.2.0" in page.url and violations(page) == []
     page.check("[name=all]")
-    page.get_by_role("button", name="Disable").click()
+    reviewed(page, "Disable")
     expect(page.locator("[data-label=Enabled]")).to_have_text("no")
     page.goto(address)
     assert page.locator("[data-label=Enabled]").all_inner_texts() == ["yes", "no", "yes"]
     page.check("[aria-label='Choose Genf']")
-    page.get_by_role("button", name="Enable", exact=True).click()
+    reviewed(page, "Enable")
     expect(page.locator("[data-label=Enabled]", has_text="yes")).to_have_count(3)
 
 
@@ -207,8 +215,7 @@ def test_a_peer_that_was_removed_comes_back_with_its_revision(stack: Stack, page
     before = page.locator("tbody tr").first.locator("[name=to]").get_attribute("value")
     page.goto(stack.address + "/vpn/")
     page.check("[aria-label='Choose Basel']")
-    page.once("dialog", lambda dialog: dialog.accept())
-    page.get_by_role("button", name="Remove").click()
+    reviewed(page, "Remove")
     expect(page.locator("#bulk-form [data-label=Name]")).to_have_count(2)
     page.goto(f"{stack.address}/configuration/{before}/")
     expect(page.locator("main")).to_contain_text("Basel")
