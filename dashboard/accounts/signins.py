@@ -9,6 +9,7 @@ from allauth.account.internal.flows.login import AUTHENTICATION_METHODS_SESSION_
 from allauth.account.signals import password_changed
 from allauth.mfa.models import Authenticator
 from allauth.mfa.signals import authentication_failed, authenticator_reset
+from allauth.usersessions.models import UserSession
 from django.contrib.auth.signals import user_logged_in, user_login_failed
 from django.db import transaction
 from django.db.models.signals import post_delete, post_save
@@ -52,6 +53,8 @@ def signed_in(request: HttpRequest, user: User, **_: Any) -> None:
     steps = [str(record.get("type") or record.get("method", "")) for record in records]
     method = " + ".join(dict.fromkeys(_METHODS.get(step, step) for step in steps if step))
     record(request, user, user.email, method or "link", True)
+    # allauth lists the sessions of its own sign-in alone; those of a claim and of an invitation can be ended as well.
+    UserSession.objects.create_from_request(request)
 
 
 @receiver(user_login_failed)
