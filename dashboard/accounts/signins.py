@@ -54,7 +54,8 @@ def signed_in(request: HttpRequest, user: User, **_: Any) -> None:
     method = " + ".join(dict.fromkeys(_METHODS.get(step, step) for step in steps if step))
     record(request, user, user.email, method or "link", True)
     # allauth lists the sessions of its own sign-in alone; those of a claim and of an invitation can be ended as well.
-    UserSession.objects.create_from_request(request)
+    if hasattr(request, "user"):  # Django's test client signs in without a request of a browser
+        UserSession.objects.create_from_request(request)
 
 
 @receiver(user_login_failed)
