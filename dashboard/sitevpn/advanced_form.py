@@ -79,7 +79,6 @@ def read_limit(line: str) -> dict[str, str]:
     except pydantic.ValidationError as error:
         messages = [problem.message.removeprefix("remote: ") for problem in problems_of(error)]
         raise ValueError("; ".join(messages)) from None
-    check_ends(limit)
     return {"local": limit.local, "remote": limit.remote}
 
 

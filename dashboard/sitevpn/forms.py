@@ -131,7 +131,8 @@ class PeerForm(PolicyForm, AdvancedForm, AuthenticationForm, forms.ModelForm):
     remote_subnets = SubnetsField(
         label="Private subnets",
         required=False,
-        help_text="The subnets behind the peer, one a line, like 10.2.0.0/24.",
+        help_text="The subnets behind the peer, one a line, like 10.2.0.0/24. 0.0.0.0/0 sends all traffic of the local "
+        "subnets through the tunnel, save what stays inside the site.",
         widget=forms.Textarea(attrs={"rows": 3}),
     )
     secret = forms.CharField(

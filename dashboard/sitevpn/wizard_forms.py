@@ -137,7 +137,10 @@ class SubnetsForm(Question):
         label=gettext_lazy("Private subnets"),
         max_length=20_000,
         widget=forms.Textarea(attrs={"rows": 4, "spellcheck": "false"}),
-        help_text=gettext_lazy("The subnets behind the other gateway, one a line, like 10.2.0.0/24."),
+        help_text=gettext_lazy(
+            "The subnets behind the other gateway, one a line, like 10.2.0.0/24. 0.0.0.0/0 sends all traffic of the "
+            "local subnets through the tunnel, save what stays inside the site."
+        ),
         error_messages={"required": gettext_lazy("Enter at least one subnet, like 10.2.0.0/24.")},
     )
 

@@ -83,6 +83,36 @@ def negotiated(run: Run) -> None:
     checks.phase1(run.status()["phase1"], run.peer_sa())
 
 
+def agreed(run: Run) -> None:
+    """Both ends agree on every SA; the peer cannot carry packets in what it has agreed to."""
+    run.begin()
+    run.wait_up(1)
+    agreement(run)
+    checks.texts(run.events(), 1)
+
+
+def everything(run: Run) -> None:
+    """The far end contains the near one: what leaves the LAN goes through the tunnel, the gateway's own does not."""
+    beyond, near, outer, inner = run.scenario.options["addresses"]
+    gateway, site, lan = run.rig.topology.gateway, run.rig.topology.site, run.rig.topology.lan
+    gateway.address("lo", beyond)
+    try:
+        tunnel(run)
+
+        def through(node: Namespace, target: str, source: str | None = None) -> int:
+            before = sum(sa["packets_out"] for sa in run.sas())
+            require(node.ping(target, source=source, count=1).received == 1, f"{node.role} does not reach {target}")
+            return int(sum(sa["packets_out"] for sa in run.sas())) - before
+
+        checks.same("packets in the tunnel, from the LAN to what is beyond", through(lan, beyond), 1)
+        checks.same("packets in the tunnel, from our LAN address to the same", through(site, beyond, near), 1)
+        checks.same("packets in the tunnel, from the LAN to its gateway", through(lan, near), 0)
+        checks.same("packets in the tunnel, from us to the LAN", through(site, inner), 0)
+        checks.same("packets in the tunnel, between the outer addresses", through(site, outer), 0)
+    finally:
+        gateway.run("ip", "address", "del", beyond, "dev", "lo", check=False)
+
+
 def protected_port(run: Run) -> None:
     """One port of TCP goes through the tunnel, another port and other protocols do not."""
     run.begin()

@@ -131,7 +131,7 @@ REFUSED: list[tuple[list[dict[str, Any]], str, str]] = [
     ([{**PEER, "psk": ""}], "peers.0.psk", "empty"),
     ([{**PEER, "remote_subnets": ["10.2.0.1/24"]}], "peers.0.remote_subnets.0", "10.2.0.0/24"),
     ([{**PEER, "remote_subnets": ["ten"]}], "peers.0.remote_subnets.0", "not a subnet"),
-    ([{**PEER, "remote_subnets": ["10.1.0.0/16"]}], "peers.0.remote_subnets", "overlaps"),
+    ([{**PEER, "remote_subnets": ["10.1.0.128/25"]}], "peers.0.remote_subnets", "overlaps"),
     ([{**PEER, "remote": "no such host"}], "peers.0.remote", "neither an IP address"),
     ([PEER, {**PEER, "id": "b", "name": "BRANCH", "remote": "192.0.2.78"}], "peers.1.name", "unique"),
     ([PEER, {**PEER, "id": "b", "name": "B", "remote": "192.0.2.78"}], "peers.1.remote_subnets", "already goes to"),

@@ -15,6 +15,7 @@ PROTOCOLS = {"any": 0, "icmp": 1, "tcp": 6, "udp": 17, "gre": 47, "icmpv6": 58, 
 PROTOCOL_NAMES = {number: name for name, number in PROTOCOLS.items()}
 WITH_PORTS = frozenset({6, 17, 33, 132, 136})  # TCP, UDP, DCCP, SCTP, UDP-Lite
 MAX_SELECTORS = 1024
+_EXAMPLE = "as 0.0.0.0/0 and ::/0 do"
 Key = tuple[str, str, int, int, int]
 Bounds = tuple[int, int, int]
 """IP version, first and last address as integers."""
@@ -61,6 +62,26 @@ def overlap(one: str, other: str) -> bool:
     """True if the two have an address in common."""
     a, b = bounds(one), bounds(other)
     return a[0] == b[0] and a[1] <= b[2] and b[1] <= a[2]
+
+
+def collide(local: str, remote: str) -> bool:
+    """True if nothing but addresses could tell the two ends of a tunnel apart, and these do not.
+
+    Ends with an address in common are fine if one is everything beside: a far end that is wider than the near one
+    (0.0.0.0/0 or a supernet: what is inside the near one stays there), or all addresses here and some of them there.
+    """
+    mine, theirs = bounds(local), bounds(remote)
+    if not overlap(local, remote) or _is_wider(theirs, mine):
+        return False
+    return not (_is_wider(mine, theirs) and _is_everything(mine))
+
+
+def _is_wider(one: Bounds, other: Bounds) -> bool:
+    return one != other and one[0] == other[0] and one[1] <= other[1] and other[2] <= one[2]
+
+
+def _is_everything(one: Bounds) -> bool:
+    return one[1:] == (0, (1 << (32 if one[0] == 4 else 128)) - 1)
 
 
 class SelectorConfig(Model):
@@ -132,20 +153,20 @@ class Protected(Model):
             _check_overlaps(field, getattr(self, field))
         for mine in self.local_subnets if not self.may_overlap() else ():
             for theirs in self.remote_subnets:
-                if overlap(mine, theirs):
+                if collide(mine, theirs):
                     raise ValueError(
                         f"remote_subnets: {theirs} overlaps the local subnet {mine}; "
-                        "the two ends need different subnets"
+                        f"the two ends need different subnets, or the far one contains the whole near one, {_EXAMPLE}"
                     )
         return self
 
     def _check_overlapping_ends(self) -> None:
-        for field in ("selectors", "accept_wider") if not self.may_overlap() else ():
-            for index, row in enumerate(getattr(self, field)):
-                try:
-                    check_ends(row)
-                except ValueError as error:
-                    raise ValueError(f"{field}.{index}.remote: {error}") from None
+        # The limits in accept_wider lead no packet anywhere: they meet gateways that propose everything.
+        for index, row in enumerate(self.selectors if not self.may_overlap() else ()):
+            try:
+                check_ends(row)
+            except ValueError as error:
+                raise ValueError(f"selectors.{index}.remote: {error}") from None
 
     def protected(self) -> Iterator[SelectorConfig]:
         """Every selector. Subnets of different IP versions make none."""
@@ -164,8 +185,11 @@ def check_ends(selector: SelectorConfig) -> None:
 
     :raises ValueError: with a sentence about ``remote``.
     """
-    if overlap(selector.local, selector.remote):
-        raise ValueError(f"{selector.remote} overlaps {selector.local}; the two ends need different addresses")
+    if collide(selector.local, selector.remote):
+        raise ValueError(
+            f"{selector.remote} overlaps {selector.local}; the two ends need different addresses, or the far one "
+            f"contains the whole near one, {_EXAMPLE}"
+        )
 
 
 def check_hosts(protected: Protected) -> None:

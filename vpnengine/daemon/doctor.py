@@ -16,6 +16,7 @@ from vpnengine.contract.diagnosis import Examination, Result, Step
 from vpnengine.contract.problems import Problem, Refused
 from vpnengine.contract.status import PeerStatus, SaStatus
 from vpnengine.daemon import host, verdicts
+from vpnengine.dataplane.wide import is_wide
 from vpnengine.esp.sa import Selector
 from vpnengine.esp.spans import AddressRange
 
@@ -222,6 +223,8 @@ def overlap(selectors: tuple[Selector, ...], target: str, addresses: list[host.C
         if ipaddress.ip_address(target) in one.network:
             return one
         for selector in selectors:
+            if is_wide(selector):
+                continue  # what is connected here stays outside
             first, last = _bounds(selector.remote)
             if first.version == one.network.version and first <= one.network[-1] and one.network[0] <= last:
                 return one

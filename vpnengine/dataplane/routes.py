@@ -1,7 +1,9 @@
 """Routes that lead packets of the policies into the tunnel device.
 
 They stand in a table of their own, before which a rule sends the engine's own packets (by
-their mark) to the main table. Nothing outside that table, those rules and that device is
+their mark) to the main table. A far end that is wider than the near one, such as everything, is
+no route there, as that would take the host's own packets too: rules by source and destination
+(``wide``) lead to a second table. Nothing outside those tables, rules and that device is
 touched, and what a killed engine has left there is removed at the next start.
 """
 
@@ -10,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import bisect
 import ipaddress
+import itertools
 import socket
 import subprocess
 from collections.abc import Callable, Iterable, Mapping
@@ -20,16 +23,19 @@ from typing import Any, NamedTuple
 from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
+from vpnengine.dataplane import wide
 from vpnengine.dataplane.udp import MARK
+from vpnengine.dataplane.wide import MAIN_TABLE, TABLE_WIDE
 from vpnengine.esp.sa import Network, Selector
-from vpnengine.esp.spans import Span, covers, ends, networks
+from vpnengine.esp.spans import Span, ends, is_everything, networks
 
 TABLE = 220
-_MAIN_TABLE = 254
 _PRIORITY_OWN, _PRIORITY_TUNNEL = 218, 219
 _PROTOCOL = 99  # marks the routes as ours for people who look
 _THROW, _RTN_THROW = "throw", 9  # stands for a source: look further, in the main table
 _FAMILIES = (socket.AF_INET, socket.AF_INET6)
+_TABLES = (TABLE, TABLE_WIDE)
+_EVERYTHING: dict[int, Network] = {4: ipaddress.ip_network("0.0.0.0/0"), 6: ipaddress.ip_network("::/0")}
 QUEUE = 2000  # packets; the kernel's 500 overflow while whoever reads the device waits for a processor
 
 
@@ -38,6 +44,10 @@ class Way(NamedTuple):
 
     device: str
     source: str | None
+
+
+Place = tuple[int, Network]
+"""Table and destination of a route."""
 
 
 class RoutesError(Exception):
@@ -100,10 +110,11 @@ class Routes:
 
     def _start(self, device: str, mtu: int, keep: bool) -> None:
         self._own: frozenset[str] = frozenset()
-        self._routes: dict[Network, str | Way | None] = {}
+        self._routes: dict[Place, str | Way | None] = {}
         self._refused = False
         self._ip = IPRoute()
-        self._where = f"dev {device} table {TABLE} proto {_PROTOCOL}"
+        self._device = device
+        self._rules = wide.WideRules(self._ip)
         self._index = self._ip.link_lookup(ifname=device)[0]
         self._ip.link("set", index=self._index, state="up", mtu=mtu, txqlen=QUEUE)
         if keep:
@@ -115,19 +126,19 @@ class Routes:
 
     def _take_over(self) -> None:
         """Find what there is; a source that no address is like makes the first ``set`` write each route anew."""
-        for family in _FAMILIES:
-            for route in self._ip.get_routes(table=TABLE, family=family):
+        for family, table in itertools.product(_FAMILIES, _TABLES):
+            for route in self._ip.get_routes(table=table, family=family):
                 anywhere = "0.0.0.0" if family == socket.AF_INET else "::"
                 network = f"{route.get_attr('RTA_DST') or anywhere}/{route['dst_len']}"
                 thrown = route["type"] == _RTN_THROW
-                self._routes[ipaddress.ip_network(network)] = _THROW if thrown else "unknown"
+                self._routes[table, ipaddress.ip_network(network)] = _THROW if thrown else "unknown"
         for message in self._ip.get_addr(index=self._index):
             text = message.get_attr("IFA_LOCAL") or message.get_attr("IFA_ADDRESS")
             if text and not ipaddress.ip_address(text).is_link_local:
                 self._own |= {text}
 
     def _rule(self, action: str, family: int) -> None:
-        own: dict[str, Any] = {"priority": _PRIORITY_OWN, "table": _MAIN_TABLE, "fwmark": MARK, "family": family}
+        own: dict[str, Any] = {"priority": _PRIORITY_OWN, "table": MAIN_TABLE, "fwmark": MARK, "family": family}
         tunnel: dict[str, Any] = {"priority": _PRIORITY_TUNNEL, "table": TABLE, "family": family}
         for rule in (own, tunnel):
             try:
@@ -138,12 +149,14 @@ class Routes:
 
     def _flush(self) -> None:
         """Remove what a killed engine has left."""
+        self._rules.have(frozenset())
         for family in _FAMILIES:
             self._rule("del", family)
-            try:
-                self._ip.flush_routes(table=TABLE, family=family)
-            except NetlinkError:
-                continue
+            for table in _TABLES:
+                try:
+                    self._ip.flush_routes(table=table, family=family)
+                except NetlinkError:
+                    continue
 
     def _set_all(
         self,
@@ -165,22 +178,27 @@ class Routes:
 
     def _set(self, selectors: list[Selector], ways: Mapping[Network, Way]) -> None:
         sources = _Sources(self._addresses())
-        wanted: dict[Network, str | Way | None] = dict(ways)
+        wanted: dict[Place, str | Way | None] = {(TABLE, network): way for network, way in ways.items()}
+        rules = wide.rules(selectors)
         for selector in selectors:
+            if wide.is_wide(selector):
+                # Traffic inside a local subnet is not for a tunnel to everywhere, wherever the main table leads it.
+                wanted |= {(TABLE_WIDE, network): _THROW for network in networks(selector.local)}
+                wanted[TABLE_WIDE, _EVERYTHING[ends(selector.local)[0]]] = None
+                continue
             source = sources.inside(selector.local)
             for network in networks(selector.remote):
-                wanted[network] = wanted.get(network) or source
-        for selector in selectors:
-            # Traffic inside a local subnet is not for a tunnel to everywhere.
-            for network in networks(selector.local) if covers(selector.remote, selector.local) else ():
-                wanted.setdefault(network, _THROW)
+                wanted[TABLE, network] = wanted.get((TABLE, network)) or source
+        # No rule without its route, or its traffic would pass in the clear in between.
+        self._rules.have(rules & self._rules.there)
         self._replace(wanted)
+        self._rules.have(rules)
 
-    def _replace(self, wanted: dict[Network, str | Way | None]) -> None:
-        lines = [self._line("del", network, old) for network, old in self._routes.items() if network not in wanted]
-        for network, source in wanted.items():
-            if self._refused or self._routes.get(network, "") != source:
-                lines.append(self._line("replace", network, source))
+    def _replace(self, wanted: dict[Place, str | Way | None]) -> None:
+        lines = [self._line("del", place, old) for place, old in self._routes.items() if place not in wanted]
+        for place, source in wanted.items():
+            if self._refused or self._routes.get(place, "") != source:
+                lines.append(self._line("replace", place, source))
         # What was refused is tried again with the next wish; until then the problem stands.
         self._routes, self._refused = wanted, True
         if lines:
@@ -191,14 +209,14 @@ class Routes:
         routes, self._routes = self._routes, {}
         self._replace(routes)
 
-    def _line(self, action: str, network: Network, source: str | Way | None) -> str:
-        if isinstance(source, Way):
-            line = f"route {action} {network} dev {source.device} table {TABLE} proto {_PROTOCOL}"
-            return line + (f" src {source.source}" if source.source and action == "replace" else "")
+    def _line(self, action: str, place: Place, source: str | Way | None) -> str:
+        table, network = place
         if source == _THROW:
-            return f"route {action} throw {network} table {TABLE} proto {_PROTOCOL}"
-        with_source = source and action == "replace"
-        return f"route {action} {network} {self._where}" + (f" src {source}" if with_source else "")
+            return f"route {action} throw {network} table {table} proto {_PROTOCOL}"
+        device, address = source if isinstance(source, Way) else (self._device, source)
+        with_source = address and action == "replace"
+        line = f"route {action} {network} dev {device} table {table} proto {_PROTOCOL}"
+        return line + (f" src {address}" if with_source else "")
 
     def _batch(self, lines: list[str]) -> None:
         """Many changes by one ``ip``: a process of its own does not hold up the daemon, and is ten times as fast.
@@ -246,8 +264,10 @@ class _Sources:
             numbers.sort()
 
     def inside(self, span: Span) -> str | None:
-        """The lowest of them that lies in a span."""
+        """The lowest of them that lies in a span; none of a span that is everything."""
         version, first, last = ends(span)
+        if is_everything(span):
+            return None
         numbers = self._sorted[version]
         index = bisect.bisect_left(numbers, first)
         if index == len(numbers) or numbers[index] > last:

@@ -82,6 +82,11 @@ def covers(span: Span, other: Span) -> bool:
     return family == version and first <= low and high <= last
 
 
+def is_everything(span: Span) -> bool:
+    """True of 0.0.0.0/0 and ::/0."""
+    return not isinstance(span, AddressRange) and not span.prefixlen
+
+
 def address_in(address: IpAddress, span: Span) -> bool:
     """True if the address lies in the span."""
     return contains(span, address.version, int(address))

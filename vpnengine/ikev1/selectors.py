@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from vpnengine.contract.events import Difference
 from vpnengine.esp.sa import Network, Selector, Span
-from vpnengine.esp.spans import AddressRange
+from vpnengine.esp.spans import AddressRange, is_everything
 from vpnengine.ikev1.faults import LocalConfigFault
 from vpnengine.ikev1.identities import describe_span, identity_span, span_identity
 from vpnengine.ikev1.model import Peer
@@ -84,6 +84,8 @@ def _nearest(peer: Peer, asked: Selector) -> str | None:
             f"The two are swapped: on the peer, {asked.remote} must be the remote subnet and {asked.local} its own, or "
             f"here {asked.local} belongs into Local subnets and {asked.remote} into Private subnets."
         )
+    if is_everything(asked.remote):
+        return _everything(peer, asked)
     for own in peer.selectors:
         if own[:2] == asked[:2]:
             return (
@@ -97,6 +99,22 @@ def _nearest(peer: Peer, asked: Selector) -> str | None:
         if own.remote == asked.remote and own.local != asked.local:
             return _sentence("Local subnets", own.local, asked.local)
     return _wider(peer, asked)
+
+
+def _everything(peer: Peer, asked: Selector) -> str:
+    """What to do about a peer that wants one pair for all it has, as AWS, Palo Alto and Juniper do by default."""
+    peers = f"The peer asks for everything ({asked.remote}) as its own end, as gateways with tunnels by route do. "
+    theirs = "or enter the configured subnets at the peer (as proxy IDs or traffic selectors)."
+    own = next((selector for selector in peer.selectors if asked.covers(selector)), None)
+    if own is None:
+        return f"{peers}Its other end, {asked.local}, contains no local subnet here: compare Local subnets, {theirs}"
+    limit = f"list “{asked.local}, {asked.remote}” under Accept wider to carry only what is configured in its tunnel"
+    if own.local != asked.local:
+        return f"{peers}Here, {limit}, {theirs}"
+    return (
+        f"{peers}Here, enter {asked.remote} under Private subnets to send it all traffic of {own.local}; or {limit}; "
+        f"{theirs}"
+    )
 
 
 def _wider(peer: Peer, asked: Selector) -> str | None:

@@ -12,6 +12,8 @@ PHASE1 = (
     "aes128-sha1-modp2048",
     "aes192-sha384-modp3072",
     "aes256-sha512-modp4096",
+    "aes256-sha512-modp6144",
+    "aes256-sha512-modp8192",
     "aes128-sha256-ecp256",
     "aes256-sha384-ecp384",
     "aes256-sha512-ecp384",

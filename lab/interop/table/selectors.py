@@ -6,7 +6,7 @@ from typing import Any
 
 from lab.interop import messages
 from lab.interop.model import BOTH, Finding, Role, Scenario
-from lab.interop.scripts import broken, negotiated, protected_port, tunnel
+from lab.interop.scripts import agreed, broken, everything, negotiated, protected_port, tunnel
 
 _OUR_NETS = {"local_subnets": [], "remote_subnets": []}
 
@@ -20,7 +20,27 @@ _ICMP, _TCP = _ROW | {"protocol": "icmp"}, _ROW | {"protocol": "tcp", "remote_po
 _RANGE = {"local": "10.71.1.10-10.71.1.20", "remote": "10.72.1.0/24"}
 _ONE_WAY: dict[str, Any] = {"echo": [("lan", "10.72.1.10"), ("host", "10.71.1.10")]}
 
+
+def _far_end(name: str, kin: str, remote: str, addresses: tuple[str, str, str, str], **more: Any) -> Scenario:
+    """A far end that contains the near one; the addresses: beyond the peer, ours in the LAN, the peer's, a LAN host."""
+    ours, options = {"remote_subnets": [remote]}, {"addresses": addresses}
+    return Scenario(name, kin, everything, ours=ours, child={"local_ts": [remote]}, options=options, **more)
+
+
+_INNER, _INNER6 = ("10.71.1.1", "192.0.2.2", "10.71.1.10"), ("fd71:1::1", "2001:db8::2", "fd71:1::10")
 ROWS = (
+    _far_end("everything-at-the-peer", "net2net-psk", "0.0.0.0/0", ("198.51.100.77", *_INNER)),
+    _far_end("supernet-at-the-peer", "net2net-psk", "10.0.0.0/8", ("10.99.0.77", *_INNER)),
+    _far_end("everything-at-the-peer-ipv6", "ipv6/net2net-ikev1", "::/0", ("2001:db8:9::77", *_INNER6), kind="direct6"),
+    Scenario(
+        "everything-at-both-ends",
+        "net2net-psk",
+        agreed,
+        (Role.RESPONDER,),
+        ours={"accept_wider": [{"local": "0.0.0.0/0", "remote": "0.0.0.0/0"}]},
+        child={"local_ts": ["0.0.0.0/0"], "remote_ts": ["0.0.0.0/0"]},
+        options={"remark": "negotiation only: kernel-libipsec leads its own ESP into a tunnel to everywhere"},
+    ),
     Scenario(
         "protocol-icmp",
         "protoport-dual",
@@ -162,6 +182,22 @@ BREAKAGES = (
         (Role.RESPONDER,),
         child={"local_ts": ["10.72.1.0/24[udp]"], "remote_ts": ["10.71.1.0/24[udp]"]},
         found={Role.RESPONDER: Finding("ike.phase2.selectors", "local", "Protocol or port differ")},
+    ),
+    Scenario(
+        "broken-everything-at-peer",
+        "net2net-psk",
+        broken,
+        (Role.RESPONDER,),
+        child={"local_ts": ["0.0.0.0/0"]},
+        found={Role.RESPONDER: Finding("ike.phase2.selectors", "local", "enter 0.0.0.0/0 under Private subnets")},
+    ),
+    Scenario(
+        "broken-everything-at-both-ends",
+        "net2net-psk",
+        broken,
+        (Role.RESPONDER,),
+        child={"local_ts": ["0.0.0.0/0"], "remote_ts": ["0.0.0.0/0"]},
+        found={Role.RESPONDER: Finding("ike.phase2.selectors", "local", "“0.0.0.0/0, 0.0.0.0/0” under Accept wider")},
     ),
     Scenario(
         "broken-merged-subnets",
