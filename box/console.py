@@ -212,7 +212,7 @@ class Console:
             self._note = f"It did not work: {error}"
 
 
-def _button(text: str, action: Callable[..., None]) -> urwid.Widget:
+def _button(text: str, action: Callable[..., None]) -> Any:
     return urwid.AttrMap(urwid.Button(text, on_press=action), None, "focus")
 
 

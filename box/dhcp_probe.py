@@ -47,13 +47,14 @@ def _options(octets: bytes) -> Iterator[tuple[int, bytes]]:
         at += 2 + length
 
 
-def servers(device: str, seconds: float = 3.0) -> list[str]:
+def servers(device: str, seconds: float = 6.0) -> list[str]:
     """The addresses of the servers that answer on ``device``, our own among them.
 
     :raises OSError: if the device is not there or down, or without the privilege.
     """
     found: list[str] = []
     transaction = secrets.randbits(32)
+    # Servers try an address by ping for up to three seconds before they offer it.
     # A packet socket hears what the firewall drops.
     with (
         socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(_ETH_P_IP)) as hearing,

@@ -133,7 +133,7 @@ def _overlap(wan: Port, lan: Port | None) -> list[Finding]:
     for mine in wan.addresses:
         for theirs in lan.addresses if lan else ():
             one, other = ipaddress.ip_interface(mine).network, ipaddress.ip_interface(theirs).network
-            if one.version == other.version and one.overlaps(other):  # type: ignore[arg-type]
+            if one.version == other.version and one.overlaps(other):
                 text = f"WAN ({one}) and LAN ({other}) have the same addresses: packets cannot find their way."
                 return [Finding("overlap", text, "Give the LAN another subnet (dashboard, Networks).")]
     return []
