@@ -30,8 +30,13 @@ def main(arguments: list[str] | None = None) -> int:
     console = commands.add_parser("console", help="the menu, on this terminal")
     console.add_argument("--socket", type=Path, default=Path("/run/culvert/network.sock"))
     console.add_argument("--claim", type=Path, default=Path("/run/culvert/claim"), help="the file with the claim code")
+    unattended = commands.add_parser("unattended", help="use what cloud-init or systemd was given, once")
+    unattended.add_argument("--seed", type=Path, help="where the disk “cidata” is mounted")
+    unattended.add_argument("--output", type=Path, default=Path("/run/culvert"), help="where results go")
     options = parser.parse_args(arguments)
-    command = {"network": _network, "certificate": _certificate, "console": _console}[options.command]
+    command = {"network": _network, "certificate": _certificate, "console": _console, "unattended": _unattended}[
+        options.command
+    ]
     try:
         return command(options)
     except Refused as refused:
@@ -50,7 +55,8 @@ def _network(options: argparse.Namespace) -> int:
     from box.network.system import CommandFailed, Systemd
 
     applier = Applier(Path("/"), options.state / "network", Systemd())
-    document = default.document(default.interfaces())
+    given = options.state / "network" / "given.json"
+    document = json.loads(given.read_text()) if given.exists() else default.document(default.interfaces())
     try:
         applier.start(Desired(parse_network(document)) if document else None)
     except (CommandFailed, Refused) as problem:
@@ -82,6 +88,17 @@ def _console(options: argparse.Namespace) -> int:
     from box import console
 
     return console.main(options.state, options.socket, options.claim)
+
+
+def _unattended(options: argparse.Namespace) -> int:
+    """Files for others: the networks to begin with, root's keys, and the claim for ``manage.py claim``."""
+    from box import unattended
+
+    place = os.environ.get("CREDENTIALS_DIRECTORY")
+    found = unattended.gather(Path(place) if place else None, options.seed)
+    for name in unattended.write(found, options.output, options.state):
+        print(f"box: {name} is used")
+    return 0
 
 
 def addresses() -> list[str]:

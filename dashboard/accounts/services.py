@@ -6,6 +6,7 @@ import hashlib
 import hmac
 import secrets
 
+from django.contrib.auth.hashers import identify_hasher, is_password_usable
 from django.db import transaction
 
 from dashboard.accounts.models import Claim, User
@@ -53,6 +54,28 @@ def claim(*, code: str, name: str, email: str, password: str, organization: str,
     fleet.create_organization(name=organization, site_name=site, administrator_id=user.pk)
     row.delete()
     return user
+
+
+@transaction.atomic
+def claim_unattended(*, email: str, name: str, password_hash: str, organization: str, site: str) -> bool:
+    """The same for a machine that nobody sits at: without a code, with a hash; False if somebody has claimed already.
+
+    :raises ClaimRefused: if this Django cannot check such a hash.
+    """
+    Claim.objects.select_for_update().first()
+    if User.objects.exists():
+        return False
+    if not is_password_usable(password_hash):
+        raise ClaimRefused("The password's hash is none.")
+    try:
+        identify_hasher(password_hash)
+    except ValueError:
+        raise ClaimRefused("The password's hash is of a kind that is not used here.") from None
+    user = User(username=email, email=email, first_name=name, password=password_hash)
+    user.save()
+    fleet.create_organization(name=organization, site_name=site, administrator_id=user.pk)
+    Claim.objects.all().delete()
+    return True
 
 
 def create_administrator(*, email: str, name: str, password: str) -> User:

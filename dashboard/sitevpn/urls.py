@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from django.urls import path
 
-from dashboard.sitevpn import bulk, import_views, policy_views, views, wizard
+from dashboard.sitevpn import bulk, import_views, policy_views, transfer_views, views, wizard
 from dashboard.sitevpn.reveal import reveal
 
 urlpatterns = [
+    path("configuration/transfer/", transfer_views.transfer_page, name="configuration-transfer"),
+    path("configuration/transfer/export/", transfer_views.export, name="configuration-export"),
+    path("configuration/transfer/import/", transfer_views.load, name="configuration-import"),
     path("vpn/", views.sitevpn, name="sitevpn"),
     path("vpn/state/", views.state, name="sitevpn-state"),
     path("vpn/subnets/check/", views.check_subnets, name="subnets-check"),

@@ -78,6 +78,7 @@ PAGES: dict[str, Visit] = {
     "claim": Visit(signed_in=False),
     "configuration": Visit(),
     "configuration-compare": Visit(query="?from=1&to=2"),
+    "configuration-transfer": Visit(),
     "configuration-revision": Visit(lambda stack: (1,)),
     "events": Visit(drawn=".log-row"),
     "mfa_index": Visit(),
