@@ -1,6 +1,6 @@
 """Our engine with the guest's kernel, and a strongSwan in a namespace of the host: two machines over a TAP device.
 
-    lan --- site ----- eth0 | tap-guest --- outer (bridge) --- gateway --- host
+    lan --- site ----- card | tap-guest --- outer (bridge) --- gateway --- host
     10.71.1.10  192.0.2.1   |               192.0.2.2                      10.72.1.10
         in the guest        |               in namespaces of the host
 
@@ -34,7 +34,7 @@ from lab.topology import (
     SITE_OUTER,
     SITE_SUBNETS,
 )
-from tests.kernel.conftest import CARD, LAB
+from tests.kernel.conftest import CARD, INSIDE, LAB
 
 pytestmark = [pytest.mark.kernel, pytest.mark.timeout(900)]
 PATIENCE_S = 240.0  # other suites run beside this one
@@ -44,11 +44,11 @@ LINES, PORT = 20_000, 7007
 SITE = f"""
     mkdir -p {FOLDER}
     ip netns add site; ip netns add lan
-    ip link set eth0 netns site
+    ip link set {INSIDE} netns site
     ip link add lan netns site type veth peer name eth0 netns lan
-    for n in site lan; do ip -n $n link set lo up; ip -n $n link set eth0 up; done
-    ip -n site link set lan up
-    ip -n site address add {SITE_OUTER}/24 dev eth0; ip -n site address add {SITE_LAN[0]}/24 dev lan
+    ip -n site link set lo up; ip -n site link set {INSIDE} up; ip -n site link set lan up
+    ip -n lan link set lo up; ip -n lan link set eth0 up
+    ip -n site address add {SITE_OUTER}/24 dev {INSIDE}; ip -n site address add {SITE_LAN[0]}/24 dev lan
     ip -n lan address add {LAN_HOST}/24 dev eth0; ip -n lan route add default via {SITE_LAN[0]}
     ip netns exec site sysctl -qw net.ipv4.ip_forward=1
 """
