@@ -68,8 +68,8 @@ class Stack:
         process = self._process
         eventually(lambda: "Ctrl-C stops everything" in self.said() or process.poll() is not None, START_S)
         if "Ctrl-C stops everything" not in self.said() or process.poll() is not None:
-            self.stop()
-            raise AssertionError(f"not up within {START_S:.0f} s: {self.said()}")
+            code = self.stop()
+            raise AssertionError(f"not up within {START_S:.0f} s, exit code {code}: {self.said()}")
 
     def said(self) -> str:
         """What the terminal shows."""
