@@ -67,6 +67,6 @@ def test_a_server_that_is_not_there_is_said(tmp_path: Path) -> None:
     address = f"postgres://nobody@127.0.0.1:{free_port()}/nothing"
     stack = Stack(tmp_path / "state", DATABASE_URL=address)
     began = time.monotonic()
-    with pytest.raises(AssertionError, match="(?s)exit code 1: .*the database cannot be prepared"):
+    with pytest.raises(AssertionError, match=r"(?s)exit code 1: .*the database cannot be prepared"):
         stack.start()
     assert time.monotonic() - began < 30
