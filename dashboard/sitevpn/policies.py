@@ -67,7 +67,7 @@ def value_of(peer: Peer) -> str:
 
 
 def offers(organization_id: int, peer: Peer | None = None) -> list[Offer]:
-    """The presets, an older version if the peer has it, and the organization's policies."""
+    """The presets, an older version if the peer has it, and the policies of the organization; 0 is none."""
     found = [Offer(preset.key, preset.title, preset.note, preset.policy()) for preset in PRESETS]
     if peer is not None and "@" in (value := value_of(peer)):
         held, newest = services.preset_policy(peer.preset, peer.preset_version), BY_KEY.get(peer.preset)
@@ -77,7 +77,7 @@ def offers(organization_id: int, peer: Peer | None = None) -> list[Offer]:
         }
         lines = tuple(differences(held, newest.policy())) if newest else ()
         found.insert(0, Offer(value, title, newest.note if newest else "", held, lines))
-    rows = Policy.objects.filter(organization_id=organization_id).order_by("name")
+    rows = Policy.objects.filter(organization_id=organization_id).order_by("name") if organization_id else ()
     note = _("A policy of this organization; its changes reach every peer that uses it.")
     return [*found, *(Offer(f"{POLICY}{row.uuid}", row.name, note, row.policy) for row in rows)]
 

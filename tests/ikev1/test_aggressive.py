@@ -9,7 +9,9 @@ import pytest
 from tests.ikev1.pair import LEFT, PSK, RIGHT, Address, Network, document, mirrored, peer_row
 from vpnengine.contract.events import Side
 from vpnengine.contract.problems import Refused
+from vpnengine.ikev1 import informational
 from vpnengine.ikev1.interface import Configure, InitiatePeer, RekeyPeer
+from vpnengine.ikev1.states import Phase1
 from vpnengine.isakmp.constants import Exchange, Notify
 from vpnengine.isakmp.message import Header, parse_payloads
 from vpnengine.isakmp.payloads import Hash, Identification, NatD, Notification
@@ -104,6 +106,35 @@ def test_a_held_message_is_held_for_a_second_at_most_and_only_one() -> None:
     network.fate = lambda count, source, transmit: []
     network.run(1.1)
     assert sa.early is None
+
+
+class Complaining(Network):
+    """The right node calls a repeated message 3 malformed, as charon does, and goes on."""
+
+    complaints = 0
+
+    def _deliver(self, item: Any) -> None:
+        _, _, node, transmit = item
+        header = Header.parse(transmit.payload)
+        sa = node.endpoint._core.sas.get(header.initiator_cookie + header.responder_cookie)
+        repeated = header.exchange == Exchange.AGGRESSIVE and header.encrypted and node is self.right
+        if not (repeated and sa is not None and sa.state is Phase1.ESTABLISHED):
+            super()._deliver(item)
+            return
+        self.flying.remove(item)
+        self.complaints += 1
+        informational.send_notify(node.endpoint._core, sa, 1, b"", Notify.PAYLOAD_MALFORMED)
+        self.drain(node)
+
+
+def test_a_complaint_about_a_repeated_message_3_ends_nothing() -> None:
+    network = Complaining(document(row()), document(mirror()))
+    network.fate = lambda count, source, transmit: [] if count == 4 else [0.01]
+    up(network)
+    assert network.complaints == 1
+    codes = network.left.codes()
+    assert codes.count("ike.notify") == 1 and codes.count("ike.phase2.established") == 2
+    assert codes.count("ike.phase2.initiate") == codes.count("ike.phase1.established") == 1
 
 
 @pytest.mark.parametrize("number", range(1, 7))

@@ -158,6 +158,10 @@ def _notified(core: Core, sa: IsakmpSa, notification: Notification) -> None:
     }
     if number in handlers:
         handlers[number]()
+    elif number == c.Notify.PAYLOAD_MALFORMED and sa.repeated:
+        # charon says so of a last message of aggressive mode that comes once more, and goes on.
+        sa.repeated -= 1
+        core.emit("ike.notify", sa=sa, notify=c.notify_name(number))
     elif number < c.Notify.CONNECTED and sa.state is Phase1.XAUTH:
         xauth.ended_by_peer(core, sa)
     elif number < c.Notify.CONNECTED and (sa.state is not Phase1.ESTABLISHED or _refuses_us(core, sa, number)):

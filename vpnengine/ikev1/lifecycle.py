@@ -261,6 +261,7 @@ def forget(core: Core, sa: IsakmpSa) -> None:
         "hand on",
         "early",
         "xauth",
+        "xauth ask",
         "config",
     ):
         core.timers.cancel((kind, sa.cookies))

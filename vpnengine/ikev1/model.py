@@ -186,6 +186,7 @@ class IsakmpSa:
     begun_at: str = ""
     rejections: int = 0
     unconfirmed: bool = False
+    repeated: int = 0  # how often the last message of aggressive mode was, without a complaint about it so far
     quick_from: float = 0.0
     early: Datagram | None = None
     user: str = ""

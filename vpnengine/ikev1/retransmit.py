@@ -38,6 +38,7 @@ def cancel(core: Core, key: object) -> None:
 def repeat_unconfirmed(core: Core, sa: IsakmpSa) -> None:
     """Nothing answers the last message of aggressive mode: it may be lost without our knowing."""
     if sa.unconfirmed and sa.reply is not None:
+        sa.repeated += 1
         core.resend(sa, sa.reply, 1)
 
 

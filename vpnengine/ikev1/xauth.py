@@ -29,15 +29,24 @@ def finish_phase1(core: Core, sa: IsakmpSa, first: bool) -> None:
     core.timers.cancel(("half-open", sa.cookies))
     core.timers.set(("xauth", sa.cookies), core.now + TIME_S, "a user's password", lambda: _too_late(core, sa))
     if client is not sa.role:
-        request = [Item(A.XAUTH_USER_NAME), Item(A.XAUTH_USER_PASSWORD)]
-        transaction.begin(
-            core,
-            sa,
-            ConfigType.REQUEST,
-            request,
-            lambda message: _credentials(core, sa, message),
-            lambda: _too_late(core, sa),
-        )
+        # A moment after the last message of aggressive mode: a peer that reads both at once ignores this one.
+        if sa.quick_from > core.now:
+            core.timers.set(("xauth ask", sa.cookies), sa.quick_from, "a question", lambda: _ask(core, sa))
+        else:
+            _ask(core, sa)
+
+
+def _ask(core: Core, sa: IsakmpSa) -> None:
+    if sa.state is not Phase1.XAUTH:
+        return
+    transaction.begin(
+        core,
+        sa,
+        ConfigType.REQUEST,
+        [Item(A.XAUTH_USER_NAME), Item(A.XAUTH_USER_PASSWORD)],
+        lambda message: _credentials(core, sa, message),
+        lambda: _too_late(core, sa),
+    )
 
 
 def _up(core: Core, sa: IsakmpSa, first: bool) -> None:
