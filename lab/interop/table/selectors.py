@@ -39,7 +39,7 @@ ROWS = (
         (Role.RESPONDER,),
         ours={"accept_wider": [{"local": "0.0.0.0/0", "remote": "0.0.0.0/0"}]},
         child={"local_ts": ["0.0.0.0/0"], "remote_ts": ["0.0.0.0/0"]},
-        options={"remark": "negotiation only: kernel-libipsec leads its own ESP into a tunnel to everywhere"},
+        options={"remark": "negotiation only: no packet came back through charon's kernel-libipsec"},
     ),
     Scenario(
         "protocol-icmp",
